@@ -1,0 +1,155 @@
+/*
+ * The object access hook: what a statement reaches without naming it. DROP … CASCADE, DROP OWNED, TRUNCATE CASCADE
+ * and every function that runs pass here, each object before it is touched.
+ */
+#include "shim.h"
+
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_attrdef.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_policy.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_rewrite.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "utils/fmgroids.h"
+
+static object_access_hook_type previous_hook = NULL;
+
+/* The utility statement under way drops our extension: its members may fall, under break-glass. */
+bool		warden_dropping_extension = false;
+
+static void
+decide(WardenFacts *facts)
+{
+	WardenRecorded recorded = {.position = -1};
+	WardenVerdict verdict;
+
+	facts->statement.drops_extension = warden_dropping_extension;
+	warden_session_refresh();
+	SWIFT(warden_decide(&warden_session, &facts->statement, warden_texts(), &verdict));
+	if (verdict.action != WARDEN_ACTION_BLOCK && verdict.action != WARDEN_ACTION_REQUIRE_APPROVAL)
+		return;
+	/* what was reached is a record of its own, a child of the statement that reached it */
+	warden_audit_start(&recorded, facts, &verdict, debug_query_string ? debug_query_string : "",
+					   debug_query_string ? (int) strlen(debug_query_string) : 0, 0, false);
+	warden_raise(&verdict);
+}
+
+static void
+dropped(Oid class_id, Oid object_id, int sub_id, int flags)
+{
+	WardenFacts facts;
+
+	/* rewrites, swaps and clean-up of temporary objects are the server's own */
+	if (flags & PERFORM_DELETION_INTERNAL)
+		return;
+	switch (class_id)
+	{
+		case RelationRelationId:
+			warden_facts_begin(&facts, sub_id == 0 ? "DROP" : "ALTER TABLE DROP COLUMN");
+			warden_facts_relation(&facts, object_id, sub_id == 0 ? WARDEN_CLASS_DROP :
+								  WARDEN_CLASS_ALTER | WARDEN_CLASS_DROP_COLUMN);
+			break;
+		case TypeRelationId:
+			/* row types and array types fall with what they belong to */
+			if (get_typtype(object_id) == TYPTYPE_COMPOSITE || OidIsValid(get_element_type(object_id)))
+				return;
+			/* FALLTHROUGH */
+		default:
+			warden_facts_begin(&facts, "DROP");
+			(void) warden_facts_access(&facts, warden_other_object(class_id, object_id), WARDEN_CLASS_DROP);
+			break;
+		case AuthIdRelationId:
+			warden_facts_begin(&facts, "DROP ROLE");
+			(void) warden_facts_access(&facts, warden_other_object(class_id, object_id), WARDEN_CLASS_ROLE);
+			break;
+		case ConstraintRelationId:
+		case AttrDefaultRelationId:
+		case RewriteRelationId:
+		case TriggerRelationId:
+		case PolicyRelationId:
+			/* parts of a table: the ALTER or the DROP of the whole is what is guarded */
+			return;
+	}
+	decide(&facts);
+}
+
+static void
+truncated(Oid relid)
+{
+	WardenFacts facts;
+
+	warden_facts_begin(&facts, "TRUNCATE TABLE");
+	warden_facts_relation(&facts, relid, WARDEN_CLASS_TRUNCATE);
+	decide(&facts);
+}
+
+static bool
+reads_server_files(Oid function)
+{
+	switch (function)
+	{
+		case F_PG_READ_FILE_TEXT:
+		case F_PG_READ_FILE_TEXT_INT8_INT8:
+		case F_PG_READ_FILE_TEXT_INT8_INT8_BOOL:
+		case F_PG_READ_BINARY_FILE_TEXT:
+		case F_PG_READ_BINARY_FILE_TEXT_INT8_INT8:
+		case F_PG_READ_BINARY_FILE_TEXT_INT8_INT8_BOOL:
+		case F_PG_LS_DIR_TEXT:
+		case F_PG_LS_DIR_TEXT_BOOL_BOOL:
+		case F_PG_STAT_FILE_TEXT:
+		case F_PG_STAT_FILE_TEXT_BOOL:
+		case F_LO_IMPORT_TEXT:
+		case F_LO_IMPORT_TEXT_OID:
+		case F_LO_EXPORT:
+		case 4100:				/* pg_read_file_old, gone in later versions */
+			return true;
+		default:
+			return false;
+	}
+}
+
+static void
+executed(Oid function)
+{
+	bool		server_file = function < FirstNormalObjectId && reads_server_files(function);
+	WardenFacts facts;
+
+	/* runs for every function of every plan: the built-in ones are let by without a look-up */
+	if (!server_file && (warden_guarded_classes & WARDEN_CLASS_FUNCTION) == 0)
+		return;
+	warden_facts_begin(&facts, "FUNCTION");
+	(void) warden_facts_access(&facts, warden_other_object(ProcedureRelationId, function),
+							   WARDEN_CLASS_FUNCTION | (server_file ? WARDEN_CLASS_SERVER_FILE : 0));
+	decide(&facts);
+}
+
+static void
+warden_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, void *arg)
+{
+	if (previous_hook)
+		(*previous_hook) (access, class_id, object_id, sub_id, arg);
+	if (access != OAT_DROP && access != OAT_TRUNCATE && access != OAT_FUNCTION_EXECUTE)
+		return;
+	if (access == OAT_FUNCTION_EXECUTE ? !warden_governed_known() : !warden_governed())
+		return;
+	if (access == OAT_DROP)
+		dropped(class_id, object_id, sub_id, ((ObjectAccessDrop *) arg)->dropflags);
+	else if (access == OAT_TRUNCATE)
+		truncated(object_id);
+	else
+		executed(object_id);
+}
+
+void
+warden_access_install(void)
+{
+	previous_hook = object_access_hook;
+	object_access_hook = warden_object_access;
+}

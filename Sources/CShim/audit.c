@@ -1,0 +1,439 @@
+/*
+ * The producer's side of the audit: which ring this backend writes to, the numbers of its statements, and what the
+ * end of transactions and subtransactions means for the records made in them. Formats and the ring's protocol are
+ * Swift's (warden_spool.h); this file knows PostgreSQL's transactions.
+ *
+ * All that a record needs is written before its statement runs; nothing here does I/O.
+ */
+#include "shim.h"
+
+#include "access/parallel.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+#include "utils/elog.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+uint64		warden_current_statement = 0;
+
+/* The ring of this backend; -1 until its first record. */
+static int	ring_index = -1;
+static int	database_slot = -1;
+static uint64 last_statement = 0;
+
+/* Where the running transaction's records begin; below 0: it has none. */
+static int64 transaction_position = -1;
+static uint64 transaction_first = 0;
+
+/* The statement number at the start of each open subtransaction, innermost last. */
+typedef struct SubtransactionStart
+{
+	SubTransactionId id;
+	uint64		first;
+	int64		position;
+} SubtransactionStart;
+
+static SubtransactionStart *subtransactions = NULL;
+static int	subtransaction_count = 0;
+static int	subtransaction_room = 0;
+
+/* --- the ring --- */
+
+static void
+leave_ring(int code, Datum arg)
+{
+	(void) code;
+	(void) arg;
+	if (ring_index >= 0)
+		warden_ring_leave(ring_index);
+	ring_index = -1;
+}
+
+/* The writer cannot run where the tables cannot be written; on a standby nothing is recorded (docs say so). */
+static bool
+recording(void)
+{
+	return !RecoveryInProgress();
+}
+
+static void
+take_ring(void)
+{
+	static bool registered = false;
+
+	if (ring_index >= 0)
+		return;
+	database_slot = warden_database_slot(MyDatabaseId, true);
+	if (database_slot < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("more than %d databases are governed by pg_warden", WARDEN_MAX_DATABASES),
+				 errhint("DROP EXTENSION pg_warden, under break-glass, in a database that no longer needs it.")));
+	if (!warden_shared_database(database_slot)->ready)
+		warden_counter_check(database_slot);
+	while ((ring_index = warden_ring_take(MyDatabaseId, warden_session_number)) < 0)
+	{
+		CHECK_FOR_INTERRUPTS();
+		warden_wake_writer(database_slot);
+		warden_wait_for_writer(database_slot, 100);
+	}
+	if (!registered)
+		on_shmem_exit(leave_ring, (Datum) 0);	/* after the running transaction was aborted */
+	registered = true;
+}
+
+/* Appends; waits for room, or refuses, as warden.audit_overflow says. Amendments never wait: room is kept for them. */
+static int64
+append(const WardenRecord *record)
+{
+	WardenRing *ring = warden_ring_at(ring_index);
+	uint64	   *counter = &warden_spool_database(database_slot)->counter;
+	int64		position;
+
+	for (;;)
+	{
+		SWIFT_GET(position, warden_ring_append(ring, warden_ring_bytes(ring_index), counter, record));
+		if (position != WARDEN_RING_FULL || record->event == WARDEN_EVENT_TRANSACTION)
+			break;
+		warden_wake_writer(database_slot);
+		if (warden_audit_overflow == WARDEN_OVERFLOW_REFUSE)
+			ereport(ERROR,
+					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+					 errmsg("the audit cannot take another record"),
+					 errdetail("The ring of this session is full and warden.audit_overflow is \"refuse\"."),
+					 errhint("Wait for the audit writer, or see warden.status().")));
+		CHECK_FOR_INTERRUPTS();
+		warden_wait_for_writer(database_slot, 50);
+	}
+	if (position == WARDEN_RING_DAMAGED)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("the audit's ring is damaged: the statement is refused"),
+				 errhint("Reconnect; warden.status() tells about the spool.")));
+	if (position < 0)
+		ring->lost++;
+	/* a ring half full does not wait for the writer's next turn */
+	else if (ring->head - ring->tail > ring->capacity / 2)
+		warden_wake_writer(database_slot);
+	return position;
+}
+
+/* --- statements --- */
+
+const char *
+warden_slice(const char *source, int location, int *length)
+{
+	if (location > 0)
+		source += location;
+	if (location < 0 || *length <= 0)
+		*length = (int) strlen(source);
+	while (*length > 0 && scanner_isspace(*source))
+	{
+		source++;
+		(*length)--;
+	}
+	return source;
+}
+
+static bool
+wanted(const WardenVerdict *verdict)
+{
+	bool		refused = verdict->action == WARDEN_ACTION_BLOCK || verdict->action == WARDEN_ACTION_REQUIRE_APPROVAL;
+
+	if (!recording())
+		return false;
+	if (refused)
+		return true;
+	if (warden_audit != WARDEN_AUDIT_ALL)
+		return false;
+	return warden_audit_nested || warden_current_statement == 0;
+}
+
+static void
+note_transaction(int64 position)
+{
+	if (transaction_position >= 0)
+		return;
+	transaction_position = position;
+	transaction_first = last_statement;
+	warden_ring_at(ring_index)->transaction_first = last_statement;
+}
+
+static void
+describe(WardenRecord *record, const WardenFacts *facts, const WardenVerdict *verdict)
+{
+	record->event = WARDEN_EVENT_STATEMENT;
+	record->decision = verdict->decision;
+	record->guard = verdict->guard;
+	record->session = warden_session_number;
+	record->statement_no = ++last_statement;
+	record->parent_no = warden_current_statement;
+	record->transaction = WARDEN_LOCAL_XID();
+	record->subtransaction = IsTransactionState() ? GetCurrentSubTransactionId() : 0;
+	record->context = warden_session_context;
+	record->statement = &facts->statement;
+	record->completion.rows = -1;
+	record->completion.bytes = -1;
+	record->completion.duration = -1;
+}
+
+void
+warden_audit_start(WardenRecorded *recorded, const WardenFacts *facts, const WardenVerdict *verdict,
+				   const char *text, int text_length, uint64 query_id, bool has_secret)
+{
+	WardenRecord record = {0};
+
+	recorded->position = -1;
+	recorded->done = false;
+	if (!wanted(verdict))
+		return;
+	if (unlikely(ring_index < 0))
+		take_ring();
+	recorded->started = GetCurrentTimestamp();
+	describe(&record, facts, verdict);
+	record.at = recorded->started;
+	record.statement_hash = query_id;
+	record.text.bytes = (const uint8_t *) text;
+	record.text.length = text_length;
+	record.text_limit = (int64_t) warden_audit_statement_limit * 1024;
+	record.has_secret = has_secret;
+	if (verdict->action == WARDEN_ACTION_BLOCK || verdict->action == WARDEN_ACTION_REQUIRE_APPROVAL)
+	{
+		record.outcome = WARDEN_OUTCOME_BLOCKED;
+		memcpy(record.completion.sqlstate, verdict->sqlstate, sizeof(record.completion.sqlstate));
+		record.completion.error = verdict->message;
+		record.completion.duration = 0;
+	}
+	else if (!IsTransactionState())
+		record.outcome = WARDEN_OUTCOME_ROLLED_BACK;	/* ROLLBACK of what has failed already */
+	recorded->statement_no = record.statement_no;
+	recorded->position = append(&record);
+	recorded->done = record.outcome != WARDEN_OUTCOME_OPEN;
+	if (!recorded->done)
+		note_transaction(recorded->position);
+}
+
+static void
+amend(uint64 first, uint64 last, WardenOutcome outcome, const WardenCompletion *completion, const char *command)
+{
+	WardenRecord record = {0};
+	WardenStatement statement = {.command = warden_text(command)};
+
+	record.event = WARDEN_EVENT_TRANSACTION;
+	record.outcome = outcome;
+	record.at = GetCurrentTimestamp();
+	record.session = warden_session_number;
+	record.statement_no = first;
+	record.last_statement_no = last;
+	record.transaction = WARDEN_LOCAL_XID();
+	record.context = warden_session_context;
+	record.statement = &statement;
+	record.completion = *completion;
+	(void) append(&record);
+}
+
+static void
+finish(WardenRecorded *recorded, const WardenCompletion *completion, WardenOutcome outcome)
+{
+	bool		in_place;
+
+	if (recorded->position < 0 || recorded->done || ring_index < 0)
+		return;
+	recorded->done = true;
+	SWIFT_GET(in_place, warden_ring_complete(warden_ring_at(ring_index), warden_ring_bytes(ring_index),
+											 recorded->position, completion, outcome));
+	/* the writer has it already: what came after is a record of its own */
+	if (!in_place)
+		amend(recorded->statement_no, 0, completion->sqlstate[0] != '\0' ? WARDEN_OUTCOME_FAILED : outcome,
+			  completion, "END");
+}
+
+void
+warden_audit_end(WardenRecorded *recorded, int64 rows)
+{
+	WardenCompletion completion = {.rows = rows, .bytes = -1};
+
+	if (recorded->position < 0 || recorded->done)
+		return;
+	completion.duration = GetCurrentTimestamp() - recorded->started;
+	finish(recorded, &completion, WARDEN_OUTCOME_OPEN);
+}
+
+void
+warden_audit_error(WardenRecorded *recorded)
+{
+	static char message[160];
+	WardenCompletion completion = {.rows = -1, .bytes = -1};
+	int			sqlstate = geterrcode();
+
+	if (recorded->position < 0 || recorded->done)
+		return;
+	strlcpy(completion.sqlstate, unpack_sql_state(sqlstate), sizeof(completion.sqlstate));
+	completion.duration = GetCurrentTimestamp() - recorded->started;
+	/* a copy of the error needs memory: not when that is what ran out */
+	if (sqlstate != ERRCODE_OUT_OF_MEMORY)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(warden_statement_memory());
+		ErrorData  *error = CopyErrorData();
+
+		strlcpy(message, error->message ? error->message : "", sizeof(message));
+		completion.error = warden_text(message);
+		FreeErrorData(error);
+		MemoryContextSwitchTo(caller);
+	}
+	finish(recorded, &completion, WARDEN_OUTCOME_OPEN);
+}
+
+void
+warden_audit_event(WardenEvent event, const char *text)
+{
+	WardenRecord record = {0};
+	WardenVerdict verdict = {.action = WARDEN_ACTION_ALLOW, .decision = WARDEN_DECISION_ALLOWED};
+	WardenFacts facts;
+	int64		position;
+
+	if (!recording())
+		return;
+	warden_session_refresh();
+	if (ring_index < 0)
+		take_ring();
+	warden_facts_begin(&facts, NULL);
+	describe(&record, &facts, &verdict);
+	record.event = event;
+	record.at = GetCurrentTimestamp();
+	record.text = warden_text(text);
+	record.text_limit = (int64_t) warden_audit_statement_limit * 1024;
+	/* an alert or a break-glass stands whatever becomes of the transaction; a policy change does not */
+	record.outcome = event == WARDEN_EVENT_POLICY ? WARDEN_OUTCOME_OPEN : WARDEN_OUTCOME_COMMITTED;
+	position = append(&record);
+	if (record.outcome == WARDEN_OUTCOME_OPEN)
+	{
+		WardenRecorded recorded = {position, record.statement_no, record.at, false};
+
+		note_transaction(position);
+		warden_audit_end(&recorded, -1);
+	}
+}
+
+void
+warden_decide_and_record(WardenRecorded *recorded, const WardenFacts *facts, const char *text, int text_length,
+						 uint64 query_id, bool has_secret)
+{
+	WardenVerdict verdict;
+
+	warden_session_refresh();
+	SWIFT(warden_decide(&warden_session, &facts->statement, warden_texts(), &verdict));
+	warden_audit_start(recorded, facts, &verdict, text, text_length, query_id, has_secret);
+	warden_raise(&verdict);
+}
+
+/* --- transactions --- */
+
+static void
+resolve(int64 position, uint64 first, SubTransactionId subtransaction, WardenOutcome outcome)
+{
+	static const WardenCompletion nothing = {.rows = -1, .bytes = -1, .duration = -1};
+	WardenUnresolved unresolved = {0, 0};
+
+	SWIFT(warden_ring_resolve(warden_ring_at(ring_index), warden_ring_bytes(ring_index), position, first,
+							  subtransaction, outcome, &unresolved));
+	if (unresolved.first != 0)
+		amend(unresolved.first, unresolved.last, outcome, &nothing,
+			  outcome == WARDEN_OUTCOME_COMMITTED ? "COMMIT" : "ROLLBACK");
+}
+
+static void
+transaction_over(WardenOutcome outcome)
+{
+	subtransaction_count = 0;
+	warden_current_statement = 0;
+	if (transaction_position < 0 || ring_index < 0)
+		return;
+	resolve(transaction_position, transaction_first, 0, outcome);
+	transaction_position = -1;
+	warden_ring_at(ring_index)->transaction_first = 0;
+	warden_ring_at(ring_index)->xid = 0;
+}
+
+static void
+transaction_event(XactEvent event, void *arg)
+{
+	(void) arg;
+	warden_check_wall("transaction_event");
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+			/* killed from here on, the writer can still learn from the commit log how it ended */
+			if (ring_index >= 0 && transaction_position >= 0)
+				warden_ring_at(ring_index)->xid = U64FromFullTransactionId(GetTopFullTransactionIdIfAny());
+			break;
+		case XACT_EVENT_COMMIT:
+			transaction_over(WARDEN_OUTCOME_COMMITTED);
+			break;
+		case XACT_EVENT_ABORT:
+			transaction_over(WARDEN_OUTCOME_ROLLED_BACK);
+			break;
+		case XACT_EVENT_PREPARE:
+			/* how it ends is decided later, by COMMIT PREPARED or ROLLBACK PREPARED: its records stay open */
+			transaction_position = -1;
+			subtransaction_count = 0;
+			if (ring_index >= 0)
+				warden_ring_at(ring_index)->transaction_first = 0;
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+push_subtransaction(SubTransactionId id)
+{
+	if (subtransaction_count == subtransaction_room)
+	{
+		int			room = Max(16, subtransaction_room * 2);
+
+		subtransactions = subtransactions ?
+			repalloc(subtransactions, sizeof(SubtransactionStart) * room) :
+			MemoryContextAlloc(TopMemoryContext, sizeof(SubtransactionStart) * room);
+		subtransaction_room = room;
+	}
+	subtransactions[subtransaction_count].id = id;
+	subtransactions[subtransaction_count].first = last_statement + 1;
+	subtransactions[subtransaction_count].position =
+		ring_index >= 0 ? (int64) warden_ring_at(ring_index)->head : 0;
+	subtransaction_count++;
+}
+
+static void
+subtransaction_event(SubXactEvent event, SubTransactionId id, SubTransactionId parent, void *arg)
+{
+	SubtransactionStart *start;
+
+	(void) parent;
+	(void) arg;
+	warden_check_wall("subtransaction_event");
+	if (event == SUBXACT_EVENT_START_SUB && warden_governed_known())
+		push_subtransaction(id);
+	if (event != SUBXACT_EVENT_ABORT_SUB && event != SUBXACT_EVENT_COMMIT_SUB)
+		return;
+	while (subtransaction_count > 0 && subtransactions[subtransaction_count - 1].id > id)
+		subtransaction_count--;
+	if (subtransaction_count == 0 || subtransactions[subtransaction_count - 1].id != id)
+		return;
+	start = &subtransactions[--subtransaction_count];
+	if (event == SUBXACT_EVENT_ABORT_SUB && ring_index >= 0 && last_statement >= start->first)
+		resolve(start->position, start->first, id, WARDEN_OUTCOME_ROLLED_BACK);
+}
+
+void
+warden_audit_install(void)
+{
+	warden_statement_hash_install();
+	RegisterXactCallback(transaction_event, NULL);
+	RegisterSubXactCallback(subtransaction_event, NULL);
+}

@@ -1,0 +1,132 @@
+/*
+ * What differs between the PostgreSQL versions that pg_warden compiles against (15, 17, 18), and nothing else.
+ * No other file looks at PG_VERSION_NUM.
+ */
+#ifndef WARDEN_COMPAT_H
+#define WARDEN_COMPAT_H
+
+#include "postgres.h"
+
+#include "access/stratnum.h"
+#include "access/xact.h"
+#include "executor/executor.h"
+#include "nodes/parsenodes.h"
+#include "nodes/plannodes.h"
+#include "parser/parse_relation.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
+#include "utils/acl.h"
+#include "utils/lsyscache.h"
+
+/* 16: permissions moved from the range table entry into a list of their own. */
+#if PG_VERSION_NUM >= 160000
+typedef RTEPermissionInfo WardenPermissions;
+
+static inline WardenPermissions *
+warden_permissions(List *perminfos, RangeTblEntry *rte)
+{
+	if (rte->perminfoindex == 0)
+		return NULL;
+	return getRTEPermissionInfo(perminfos, rte);
+}
+
+#define warden_plan_permissions(plan, rte) warden_permissions((plan)->permInfos, (rte))
+#define warden_query_permissions(query, rte) warden_permissions((query)->rteperminfos, (rte))
+
+/* Hands the permissions of `rte` over to `inner`, the only relation of the subquery `sub`. */
+static inline void
+warden_move_permissions(Query *query, RangeTblEntry *rte, Query *sub, RangeTblEntry *inner)
+{
+	WardenPermissions *permissions = warden_query_permissions(query, rte);
+
+	if (permissions != NULL)
+	{
+		sub->rteperminfos = list_make1(copyObject(permissions));
+		inner->perminfoindex = 1;
+	}
+	rte->perminfoindex = 0;
+}
+#else
+typedef RangeTblEntry WardenPermissions;
+
+#define warden_plan_permissions(plan, rte) ((void) (plan), (rte))
+#define warden_query_permissions(query, rte) ((void) (query), (rte))
+
+static inline void
+warden_move_permissions(Query *query, RangeTblEntry *rte, Query *sub, RangeTblEntry *inner)
+{
+	(void) query;
+	(void) sub;
+	(void) inner;
+	rte->requiredPerms = 0;
+	rte->checkAsUser = InvalidOid;
+	rte->selectedCols = NULL;
+	rte->insertedCols = NULL;
+	rte->updatedCols = NULL;
+	rte->extraUpdatedCols = NULL;
+}
+#endif
+
+/* 17: process numbers are counted from 0 and virtual transaction ids have a struct of their own. */
+#if PG_VERSION_NUM >= 170000
+#define WARDEN_LOCAL_XID() ((uint64) MyProc->vxid.lxid)
+#define WARDEN_PROCESS_NUMBER() ((int) MyProcNumber)
+#else
+#define WARDEN_LOCAL_XID() ((uint64) MyProc->lxid)
+#define WARDEN_PROCESS_NUMBER() ((int) MyBackendId - 1)
+#endif
+
+/* 16: the query jumble moved and needs no text. */
+#if PG_VERSION_NUM >= 160000
+#include "nodes/queryjumble.h"
+#define WARDEN_JUMBLE(query, text) JumbleQuery(query)
+#else
+#include "utils/queryjumble.h"
+#define WARDEN_JUMBLE(query, text) JumbleQuery((query), (text))
+#endif
+
+/* 18: ExecutorRun lost execute_once. */
+#if PG_VERSION_NUM >= 180000
+#define WARDEN_RUN_ARGS QueryDesc *queryDesc, ScanDirection direction, uint64 count
+#define WARDEN_RUN_PASS queryDesc, direction, count
+#else
+#define WARDEN_RUN_ARGS QueryDesc *queryDesc, ScanDirection direction, uint64 count, bool execute_once
+#define WARDEN_RUN_PASS queryDesc, direction, count, execute_once
+#endif
+
+/* 18: operators are interpreted for every ordering index, not for btree alone. True for <=, =, >=. */
+static inline bool
+warden_operator_is_reflexive(Oid operator)
+{
+	ListCell   *cell;
+	bool		found = false;
+
+#if PG_VERSION_NUM >= 180000
+	foreach(cell, get_op_index_interpretation(operator))
+	{
+		CompareType type = ((OpIndexInterpretation *) lfirst(cell))->cmptype;
+
+		found |= type == COMPARE_LE || type == COMPARE_EQ || type == COMPARE_GE;
+	}
+#else
+	foreach(cell, get_op_btree_interpretation(operator))
+	{
+		int			strategy = ((OpBtreeInterpretation *) lfirst(cell))->strategy;
+
+		found |= strategy == BTLessEqualStrategyNumber || strategy == BTEqualStrategyNumber ||
+			strategy == BTGreaterEqualStrategyNumber;
+	}
+#endif
+	return found;
+}
+
+/* 16: index insertion may be told to touch summarizing indexes only. */
+#if PG_VERSION_NUM >= 160000
+#define WARDEN_INSERT_INDEXES(info, slot, estate) \
+	ExecInsertIndexTuples((info), (slot), (estate), false, false, NULL, NIL, false)
+#else
+#define WARDEN_INSERT_INDEXES(info, slot, estate) \
+	ExecInsertIndexTuples((info), (slot), (estate), false, false, NULL, NIL)
+#endif
+
+#endif

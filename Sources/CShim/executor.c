@@ -1,0 +1,236 @@
+/*
+ * The executor hooks. ExecutorStart is the authoritative check: it runs for every execution of every plan, cached or
+ * not, from whatever language. A statement's record is started there, and completed at its end.
+ *
+ * Portals interleave (cursors, suspended portals), so executions are kept in a list found by QueryDesc, never on a
+ * stack. An entry lives in its query's memory and leaves the list with it, whatever the way out.
+ */
+#include "shim.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/plancache.h"
+
+typedef struct Execution
+{
+	QueryDesc  *query;
+	WardenRecorded recorded;
+	int64		rows;
+	struct Execution *next;
+	MemoryContextCallback leave;
+} Execution;
+
+static Execution *executions = NULL;
+
+static ExecutorStart_hook_type previous_start = NULL;
+static ExecutorRun_hook_type previous_run = NULL;
+static ExecutorFinish_hook_type previous_finish = NULL;
+static ExecutorEnd_hook_type previous_end = NULL;
+
+static void
+leave(void *arg)
+{
+	Execution **link = &executions;
+
+	while (*link != NULL && *link != (Execution *) arg)
+		link = &(*link)->next;
+	if (*link != NULL)
+		*link = (*link)->next;
+}
+
+static Execution *
+execution_of(QueryDesc *query)
+{
+	Execution  *execution = executions;
+
+	while (execution != NULL && execution->query != query)
+		execution = execution->next;
+	return execution;
+}
+
+static void
+enter(QueryDesc *query, const WardenRecorded *recorded)
+{
+	MemoryContext memory = query->estate->es_query_cxt;
+	Execution  *execution = MemoryContextAlloc(memory, sizeof(Execution));
+
+	execution->query = query;
+	execution->recorded = *recorded;
+	execution->rows = 0;
+	execution->next = executions;
+	execution->leave.func = leave;
+	execution->leave.arg = execution;
+	MemoryContextRegisterResetCallback(memory, &execution->leave);
+	executions = execution;
+}
+
+/*
+ * A plan that reads a masked relation raw while its session is to see masks, or the other way round, was made for
+ * another subject: the cache is emptied and the statement fails as the server itself fails when a cached plan no
+ * longer fits; drivers know to prepare again. Every ordinary change of subject is caught earlier (utility.c).
+ */
+static bool
+fits_subject(PlannedStmt *plan, RangeTblEntry *rte, int rti)
+{
+	WardenPermissions *permissions;
+	WardenRelation *relation;
+	bool		masked[MaxHeapAttributeNumber];
+
+	if (rte->rtekind != RTE_RELATION || list_member_int(plan->resultRelations, rti))
+		return true;			/* changes were checked by the planner hook: nothing masked is read there */
+	permissions = warden_plan_permissions(plan, rte);
+	if (permissions == NULL || (permissions->requiredPerms & ACL_SELECT) == 0)
+		return true;
+	relation = warden_relation(rte->relid);
+	return relation == NULL || !relation->maskable || relation->relkind == RELKIND_VIEW ||
+		warden_columns_masked(relation, masked) == warden_rte_is_redirected(rte);
+}
+
+static void
+check_plan_subject(PlannedStmt *plan)
+{
+	ListCell   *cell;
+
+	if (!warden_any_masks)
+		return;
+	foreach(cell, plan->rtable)
+	{
+		if (fits_subject(plan, lfirst(cell), foreach_current_index(cell) + 1))
+			continue;
+		ResetPlanCache();
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cached plan was made for a subject that sees other masks"),
+				 errhint("Run the statement again: it is planned anew.")));
+	}
+}
+
+static bool
+is_foreign_key_check(QueryDesc *query)
+{
+	return query->operation == CMD_SELECT && InNoForceRLSOperation();
+}
+
+static void
+start(QueryDesc *query, WardenRecorded *recorded)
+{
+	PlannedStmt *plan = query->plannedstmt;
+	WardenFacts facts;
+	const char *text = query->sourceText ? query->sourceText : "";
+	int			length = plan->stmt_len;
+
+	check_plan_subject(plan);
+	warden_facts_begin(&facts, GetCommandTagName(CreateCommandTag((Node *) plan)));
+	warden_plan_facts(&facts, plan, query->operation);
+	text = warden_slice(text, plan->stmt_location, &length);
+	warden_decide_and_record(recorded, &facts, text, length, plan->queryId, false);
+}
+
+static void
+warden_ExecutorStart(QueryDesc *queryDesc, int eflags)
+{
+	WardenRecorded recorded = {.position = -1};
+	bool		governed = !(eflags & EXEC_FLAG_EXPLAIN_ONLY) && warden_governed() &&
+		!is_foreign_key_check(queryDesc);
+
+	if (governed)
+		start(queryDesc, &recorded);
+	PG_TRY();
+	{
+		if (previous_start)
+			previous_start(queryDesc, eflags);
+		else
+			standard_ExecutorStart(queryDesc, eflags);
+	}
+	PG_CATCH();
+	{
+		warden_audit_error(&recorded);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	if (recorded.position >= 0)
+		enter(queryDesc, &recorded);
+}
+
+static void
+warden_ExecutorRun(WARDEN_RUN_ARGS)
+{
+	Execution  *execution = executions ? execution_of(queryDesc) : NULL;
+	uint64		parent = warden_current_statement;
+
+	if (execution)
+		warden_current_statement = execution->recorded.statement_no;
+	PG_TRY();
+	{
+		if (previous_run)
+			previous_run(WARDEN_RUN_PASS);
+		else
+			standard_ExecutorRun(WARDEN_RUN_PASS);
+	}
+	PG_CATCH();
+	{
+		warden_current_statement = parent;
+		if (execution)
+			warden_audit_error(&execution->recorded);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	warden_current_statement = parent;
+	if (execution)
+		execution->rows += queryDesc->estate->es_processed;
+}
+
+static void
+warden_ExecutorFinish(QueryDesc *queryDesc)
+{
+	Execution  *execution = executions ? execution_of(queryDesc) : NULL;
+	uint64		parent = warden_current_statement;
+
+	if (execution)
+		warden_current_statement = execution->recorded.statement_no;
+	PG_TRY();
+	{
+		if (previous_finish)
+			previous_finish(queryDesc);
+		else
+			standard_ExecutorFinish(queryDesc);
+	}
+	PG_CATCH();
+	{
+		warden_current_statement = parent;
+		if (execution)
+			warden_audit_error(&execution->recorded);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	warden_current_statement = parent;
+}
+
+static void
+warden_ExecutorEnd(QueryDesc *queryDesc)
+{
+	Execution  *execution = executions ? execution_of(queryDesc) : NULL;
+
+	if (execution)
+		warden_audit_end(&execution->recorded, execution->rows);
+	if (previous_end)
+		previous_end(queryDesc);
+	else
+		standard_ExecutorEnd(queryDesc);
+}
+
+void
+warden_executor_install(void)
+{
+	previous_start = ExecutorStart_hook;
+	ExecutorStart_hook = warden_ExecutorStart;
+	previous_run = ExecutorRun_hook;
+	ExecutorRun_hook = warden_ExecutorRun;
+	previous_finish = ExecutorFinish_hook;
+	ExecutorFinish_hook = warden_ExecutorFinish;
+	previous_end = ExecutorEnd_hook;
+	ExecutorEnd_hook = warden_ExecutorEnd;
+}

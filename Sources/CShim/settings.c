@@ -1,0 +1,122 @@
+/*
+ * Settings. Those that weaken governance are SIGHUP settings: no session can set them, a superuser's included, by
+ * whatever road (SET, set_config, ALTER ROLE, startup options); ALTER SYSTEM is refused by the guard server-escape.
+ * What remains is the configuration file, which belongs to who owns the host.
+ */
+#include "shim.h"
+
+#include "utils/guc.h"
+
+int			warden_mode = WARDEN_MODE_ENFORCE;
+char	   *warden_environment = NULL;
+int			warden_audit = WARDEN_AUDIT_ALL;
+bool		warden_audit_nested = true;
+int			warden_audit_statement_limit = 16;
+int			warden_audit_overflow = WARDEN_OVERFLOW_WAIT;
+int			warden_flush_interval = 200;
+int			warden_spool_size = 1024;
+char	   *warden_intent = NULL;
+char	   *warden_ticket = NULL;
+char	   *warden_agent = NULL;
+char	   *warden_run = NULL;
+
+static const struct config_enum_entry mode_options[] = {
+	{"off", WARDEN_MODE_OFF, false},
+	{"monitor", WARDEN_MODE_MONITOR, false},
+	{"enforce", WARDEN_MODE_ENFORCE, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry audit_options[] = {
+	{"none", WARDEN_AUDIT_NONE, false},
+	{"refused", WARDEN_AUDIT_REFUSED, false},
+	{"all", WARDEN_AUDIT_ALL, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry overflow_options[] = {
+	{"wait", WARDEN_OVERFLOW_WAIT, false},
+	{"refuse", WARDEN_OVERFLOW_REFUSE, false},
+	{NULL, 0, false}
+};
+
+/* What a session says of itself is part of the context that its records carry. */
+static void
+assign_session_text(const char *newval, void *extra)
+{
+	(void) newval;
+	(void) extra;
+	warden_session_dirty();
+}
+
+static bool
+check_session_text(char **newval, void **extra, GucSource source)
+{
+	(void) extra;
+	(void) source;
+	if (*newval != NULL && strlen(*newval) > 255)
+	{
+		GUC_check_errdetail("The value is limited to 255 bytes.");
+		return false;
+	}
+	return true;
+}
+
+static void
+define_session_text(const char *name, const char *description, char **variable)
+{
+	DefineCustomStringVariable(name, description, NULL, variable, "", PGC_USERSET, 0,
+							   check_session_text, assign_session_text, NULL);
+}
+
+static void
+assign_mode(int newval, void *extra)
+{
+	(void) newval;
+	(void) extra;
+	warden_session_dirty();
+}
+
+static void
+define_audit_settings(void)
+{
+	DefineCustomEnumVariable("warden.audit", "Which statements are recorded.",
+							 "Refused statements are recorded under `refused` and `all`.",
+							 &warden_audit, WARDEN_AUDIT_ALL, audit_options, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("warden.audit_nested", "Records statements inside functions and DO blocks too.", NULL,
+							 &warden_audit_nested, true, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("warden.audit_statement_limit", "Longest statement text kept in the audit.",
+							"Of longer ones the beginning and the full length are kept.",
+							&warden_audit_statement_limit, 16, 1, 1024, PGC_SIGHUP, GUC_UNIT_KB,
+							NULL, NULL, NULL);
+	DefineCustomEnumVariable("warden.audit_overflow", "What a statement does when its ring of records is full.",
+							 "wait: until the writer has made room; refuse: fail with 53400.",
+							 &warden_audit_overflow, WARDEN_OVERFLOW_WAIT, overflow_options, PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
+	DefineCustomIntVariable("warden.flush_interval", "How often the writer moves records into the audit table.",
+							NULL, &warden_flush_interval, 200, 10, 60000, PGC_SIGHUP, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("warden.spool_size", "Room for records not yet in the audit table, per session.",
+							NULL, &warden_spool_size, 1024, 256, 1024 * 1024, PGC_POSTMASTER, GUC_UNIT_KB,
+							NULL, NULL, NULL);
+}
+
+void
+warden_settings_define(void)
+{
+	DefineCustomEnumVariable("warden.mode", "Whether guards refuse, only record what they would refuse, or rest.",
+							 NULL, &warden_mode, WARDEN_MODE_ENFORCE, mode_options, PGC_SIGHUP, 0,
+							 NULL, assign_mode, NULL);
+	DefineCustomStringVariable("warden.environment", "The environment that this server is part of.", NULL,
+							   &warden_environment, "production", PGC_SIGHUP, 0,
+							   check_session_text, assign_session_text, NULL);
+	define_audit_settings();
+	define_session_text("warden.intent", "What the session is about to do, in its own words; recorded.",
+						&warden_intent);
+	define_session_text("warden.ticket", "The ticket that the session works on; recorded.", &warden_ticket);
+	define_session_text("warden.agent", "The AI agent that the session says it is; recorded, never trusted.",
+						&warden_agent);
+	define_session_text("warden.run", "The job or pipeline run that the session belongs to; recorded.",
+						&warden_run);
+	MarkGUCPrefixReserved("warden");
+}

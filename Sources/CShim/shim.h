@@ -1,0 +1,285 @@
+/*
+ * What the files of the shim know of each other. Each block names the file that defines it.
+ */
+#ifndef WARDEN_SHIM_H
+#define WARDEN_SHIM_H
+
+#include "compat.h"
+
+#include "catalog/objectaccess.h"
+#include "executor/execdesc.h"
+#include "fmgr.h"
+#include "nodes/pg_list.h"
+#include "tcop/cmdtag.h"
+#include "tcop/dest.h"
+#include "tcop/utility.h"
+#include "utils/rel.h"
+
+#include "warden_mask.h"
+#include "warden_policy.h"
+#include "warden_spool.h"
+#include "warden_statement.h"
+#include "warden_text.h"
+
+/* --- the wall (wall.c) --- */
+
+/*
+ * Every call into Swift goes through SWIFT(…). The counter is the proof that no error is ever raised with a Swift
+ * frame live: Swift never calls the server, so it is 0 whenever server code runs. Builds with WARDEN_DEBUG check
+ * that at every callback; all builds report it in warden.status().
+ */
+extern int	warden_swift_depth;
+
+#define SWIFT(call) (warden_swift_depth++, (call), warden_swift_depth--)
+#define SWIFT_GET(result, call) (warden_swift_depth++, (result) = (call), warden_swift_depth--)
+
+#ifdef WARDEN_DEBUG
+extern void warden_check_wall(const char *where);
+#else
+#define warden_check_wall(where) ((void) 0)
+#endif
+
+/* Texts of a verdict go here; one per backend, used between a decision and its error. */
+extern WardenBuffer *warden_texts(void);
+
+/* A C string as a text (NULL gives NULL), and a text as a C string in the current memory context. */
+static inline WardenText
+warden_text(const char *string)
+{
+	WardenText	text = {(const uint8_t *) string, string ? (int64_t) strlen(string) : 0};
+
+	return text;
+}
+
+extern char *warden_cstring(WardenText text);
+extern WardenText warden_text_copy(WardenText text);
+
+/* Raises the error of a verdict that refuses; returns for any other. */
+extern void warden_raise(const WardenVerdict *verdict);
+
+/* --- settings.c --- */
+extern int	warden_mode;
+extern char *warden_environment;
+extern int	warden_audit;
+extern bool warden_audit_nested;
+extern int	warden_audit_statement_limit;	/* kB */
+extern int	warden_audit_overflow;
+extern int	warden_flush_interval;	/* ms */
+extern int	warden_spool_size;	/* kB per ring */
+extern char *warden_intent;
+extern char *warden_ticket;
+extern char *warden_agent;
+extern char *warden_run;
+
+typedef enum WardenAudit
+{
+	WARDEN_AUDIT_NONE,
+	WARDEN_AUDIT_REFUSED,
+	WARDEN_AUDIT_ALL
+} WardenAudit;
+
+typedef enum WardenOverflow
+{
+	WARDEN_OVERFLOW_WAIT,
+	WARDEN_OVERFLOW_REFUSE
+} WardenOverflow;
+
+extern void warden_settings_define(void);
+
+/* --- governed.c --- */
+
+/* OIDs of what belongs to the extension in this database; valid while it is governed. */
+typedef struct WardenCatalog
+{
+	Oid			extension;
+	Oid			schema;			/* warden */
+	Oid			views;			/* warden_views */
+	Oid			guard_policy;
+	Oid			mask_policy;
+	Oid			exemption_policy;
+	Oid			audit_chain;
+	Oid			audit_record;
+} WardenCatalog;
+
+extern WardenCatalog warden_catalog;
+
+/* The extension's own work runs inside these; its statements are neither governed nor recorded. */
+extern int	warden_internal_depth;
+
+/*
+ * True where this statement is to be governed: the database has the extension, this is no parallel worker and not
+ * our own work. Loads the policy anew where it has changed. Needs a transaction that is not aborted.
+ */
+extern bool warden_governed(void);
+/* The same from what is known already; needs no catalog access. */
+extern bool warden_governed_known(void);
+extern void warden_governed_init(void);
+extern bool warden_is_own_object(Oid class_id, Oid object_id);
+
+/* --- objects.c --- */
+
+/* Facts of a relation, cached; NULL where it does not exist. Valid until the next statement starts. */
+typedef struct WardenRelation
+{
+	Oid			oid;			/* key */
+	bool		valid;
+	bool		maskable;		/* it or an ancestor has masks */
+	char		relkind;
+	Oid			owner;
+	WardenObject object;
+	char	   *chunk;			/* holds all that object points to */
+	int16_t    *masked;			/* its masked columns, ascending */
+	int			masked_count;
+} WardenRelation;
+
+extern WardenRelation *warden_relation(Oid relid);
+extern void warden_objects_invalidate(Oid relid);
+/* Facts of any other object, in the statement's memory. */
+extern WardenObject *warden_other_object(Oid class_id, Oid object_id);
+
+/* --- session.c --- */
+extern WardenSession warden_session;
+extern WardenText warden_session_context;
+extern uint64 warden_session_number;
+extern void warden_session_refresh(void);
+extern void warden_session_dirty(void);
+/* The roles that policies name; memberships are told for these only. */
+extern void warden_session_roles(const Oid *roles, int count);
+extern bool warden_break_glass_active(void);
+
+/* --- policy.c --- */
+extern bool warden_policy_stale;
+extern void warden_policy_load(void);
+extern bool warden_any_masks;
+/* classes that a guard in force asks for */
+extern WardenClasses warden_guarded_classes;
+/* masks of a relation itself, from the policy: attribute numbers; 0 where none */
+typedef struct WardenMaskEntry
+{
+	Oid			relation;
+	int16		column;
+	Oid			view;
+} WardenMaskEntry;
+
+extern WardenMaskEntry *warden_masks;
+extern int	warden_mask_count;
+
+/* --- statement.c: facts in the making --- */
+typedef struct WardenFacts
+{
+	WardenStatement statement;
+	WardenAccess *accesses;
+	int			count;
+	int			room;
+} WardenFacts;
+
+extern MemoryContext warden_statement_memory(void);
+extern void warden_facts_begin(WardenFacts *facts, const char *command);
+extern WardenAccess *warden_facts_access(WardenFacts *facts, const WardenObject *object, WardenClasses classes);
+extern void warden_facts_relation(WardenFacts *facts, Oid relid, WardenClasses classes);
+
+/* --- plan_facts.c --- */
+extern void warden_plan_facts(WardenFacts *facts, PlannedStmt *plan, CmdType operation);
+
+/* --- utility_facts.c --- */
+extern void warden_utility_facts(WardenFacts *facts, PlannedStmt *pstmt, const char *query, bool *has_secret);
+
+/* --- executor.c, utility.c, access.c, masking.c: the hooks --- */
+extern void warden_executor_install(void);
+extern void warden_utility_install(void);
+extern void warden_access_install(void);
+/* access.c: the utility statement under way drops our extension */
+extern bool warden_dropping_extension;
+extern void warden_masking_install(void);
+
+/* --- masking.c --- */
+extern bool warden_columns_masked(WardenRelation *relation, bool *masked);
+extern bool warden_rte_is_redirected(RangeTblEntry *rte);
+
+/* --- audit.c: the producer --- */
+typedef struct WardenRecorded
+{
+	int64		position;		/* below 0: not recorded */
+	uint64		statement_no;
+	int64		started;		/* TimestampTz */
+	bool		done;
+} WardenRecorded;
+
+extern uint64 warden_current_statement;
+extern void warden_audit_install(void);
+extern void warden_audit_start(WardenRecorded *recorded, const WardenFacts *facts, const WardenVerdict *verdict,
+							   const char *text, int text_length, uint64 query_id, bool has_secret);
+extern void warden_audit_end(WardenRecorded *recorded, int64 rows);
+/* In a PG_CATCH block: notes the error being handled on the record. */
+extern void warden_audit_error(WardenRecorded *recorded);
+extern void warden_audit_event(WardenEvent event, const char *text);
+/* Decides; records; raises where the verdict refuses. */
+extern void warden_decide_and_record(WardenRecorded *recorded, const WardenFacts *facts, const char *text,
+									 int text_length, uint64 query_id, bool has_secret);
+/* The slice of a message that is one statement. */
+extern const char *warden_slice(const char *source, int location, int *length);
+
+/* --- statement_hash.c --- */
+extern void warden_statement_hash_install(void);
+
+/* --- spool.c --- */
+#define WARDEN_MAX_DATABASES 64
+
+typedef struct WardenSpoolDatabase
+{
+	uint32		database;
+	uint32		unused;
+	uint64		counter;		/* the next number to give */
+} WardenSpoolDatabase;
+
+/* What is shared between processes but need not survive them. */
+typedef struct WardenSharedDatabase
+{
+	uint32		ready;			/* the counter was checked against the table since the server's start */
+	uint32		wanted;			/* a writer should run */
+	int			writer_pid;
+	struct Latch *writer_latch;
+	uint64		written;		/* atomic: the last number in the table, committed */
+	uint64		damaged;
+	uint64		gaps;
+} WardenSharedDatabase;
+
+extern void warden_spool_install(void);
+extern int	warden_ring_total(void);
+extern WardenRing *warden_ring_at(int index);
+extern uint8_t *warden_ring_bytes(int index);
+extern WardenSpoolDatabase *warden_spool_database(int slot);
+extern WardenSharedDatabase *warden_shared_database(int slot);
+/* The slot of a database; -1 where it has none and create is false, or all are taken. */
+extern int	warden_database_slot(Oid database, bool create);
+extern void warden_database_forget(int slot);
+/* Takes a ring for this backend: its index, or -1 where all are in use. */
+extern int	warden_ring_take(Oid database, uint64 session);
+extern void warden_ring_leave(int index);
+/* Sees to it that the counter goes on from the table's last number, whatever became of the file. */
+extern void warden_counter_check(int slot);
+extern void warden_wake_writer(int slot);
+extern void warden_wait_for_writer(int slot, long timeout_ms);
+extern void warden_writer_progress(int slot, uint64 written);
+extern void warden_set_launcher(int pid, struct Latch *latch);
+
+/* --- writer.c --- */
+extern void warden_writer_register(void);
+
+/* --- internal.c: our own SQL --- */
+/* Runs `work` with SPI connected, as the bootstrap superuser, on pg_catalog alone; ungoverned and unrecorded. */
+extern void warden_internal_run(void (*work) (void *arg), void *arg);
+/* One statement inside work; the number of rows. */
+extern int	warden_internal_sql(const char *sql, int nargs, Oid *types, Datum *values, const char *nulls);
+/* Until the end of work, new objects become members of the extension: they go when it goes. */
+extern void warden_members_from_here(void);
+
+/* --- mask_views.c --- */
+/*
+ * Masking views must not stand in the way of DDL on their tables: those of the tables that the statement names are
+ * dropped before it, and made anew after it where the table is still there.
+ */
+extern void warden_mask_views_aside(Node *utility);
+extern void warden_mask_views_restore(Node *utility);
+
+#endif

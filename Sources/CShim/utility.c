@@ -1,0 +1,215 @@
+/*
+ * The utility hook: statements that are not planned. The same road as for planned ones: facts, decision, record,
+ * execution, completion.
+ */
+#include "shim.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "utils/plancache.h"
+#include "utils/syscache.h"
+
+static ProcessUtility_hook_type previous_utility = NULL;
+
+typedef struct UtilityCall
+{
+	PlannedStmt *pstmt;
+	const char *queryString;
+	bool		readOnlyTree;
+	ProcessUtilityContext context;
+	ParamListInfo params;
+	QueryEnvironment *queryEnv;
+	DestReceiver *dest;
+	QueryCompletion *qc;
+} UtilityCall;
+
+static void
+pass_on(const UtilityCall *call)
+{
+	if (previous_utility)
+		previous_utility(call->pstmt, call->queryString, call->readOnlyTree, call->context, call->params,
+						 call->queryEnv, call->dest, call->qc);
+	else
+		standard_ProcessUtility(call->pstmt, call->queryString, call->readOnlyTree, call->context, call->params,
+								call->queryEnv, call->dest, call->qc);
+}
+
+static Node *
+column_reference(const char *name)
+{
+	ColumnRef  *reference = makeNode(ColumnRef);
+	ResTarget  *target = makeNode(ResTarget);
+
+	reference->fields = list_make1(makeString(pstrdup(name)));
+	reference->location = -1;
+	target->val = (Node *) reference;
+	target->location = -1;
+	return (Node *) target;
+}
+
+/* The columns that COPY table TO would write: all but dropped and generated ones. */
+static List *
+copied_columns(Oid relid, int natts)
+{
+	List	   *columns = NIL;
+
+	for (int attno = 1; attno <= natts; attno++)
+	{
+		HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relid), Int16GetDatum(attno));
+		Form_pg_attribute attribute;
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		attribute = (Form_pg_attribute) GETSTRUCT(tuple);
+		if (!attribute->attisdropped && attribute->attgenerated == '\0')
+			columns = lappend(columns, column_reference(NameStr(attribute->attname)));
+		ReleaseSysCache(tuple);
+	}
+	return columns;
+}
+
+/* COPY table TO of a masked table becomes COPY (SELECT … FROM table) TO, which is planned, and so masked. */
+static PlannedStmt *
+copy_through_query(PlannedStmt *pstmt)
+{
+	CopyStmt   *stmt = (CopyStmt *) pstmt->utilityStmt;
+	bool		masked[MaxHeapAttributeNumber];
+	Oid			relid;
+	WardenRelation *relation;
+	SelectStmt *select;
+	RangeVar   *name;
+	ListCell   *cell;
+
+	if (!warden_any_masks || stmt->is_from || stmt->relation == NULL)
+		return pstmt;
+	relid = RangeVarGetRelid(stmt->relation, NoLock, true);
+	relation = OidIsValid(relid) ? warden_relation(relid) : NULL;
+	if (relation == NULL || !relation->maskable || relation->relkind != RELKIND_RELATION ||
+		!warden_columns_masked(relation, masked))
+		return pstmt;
+	pstmt = copyObject(pstmt);
+	stmt = (CopyStmt *) pstmt->utilityStmt;
+	select = makeNode(SelectStmt);
+	foreach(cell, stmt->attlist)
+		select->targetList = lappend(select->targetList, column_reference(strVal(lfirst(cell))));
+	if (stmt->attlist == NIL)
+		select->targetList = copied_columns(relid, (int) relation->object.column_count);
+	name = makeRangeVar(get_namespace_name(relation->object.schema), get_rel_name(relid), -1);
+	name->inh = false;
+	select->fromClause = list_make1(name);
+	stmt->relation = NULL;
+	stmt->attlist = NIL;
+	stmt->query = (Node *) select;
+	return pstmt;
+}
+
+static void
+complete(UtilityCall *call, WardenRecorded *recorded)
+{
+	uint64		parent = warden_current_statement;
+	QueryCompletion completion = {0};
+	QueryCompletion *given = call->qc;
+
+	if (call->qc == NULL)
+	{
+		InitializeQueryCompletion(&completion);
+		call->qc = &completion;
+	}
+	if (recorded->position >= 0)
+		warden_current_statement = recorded->statement_no;
+	PG_TRY();
+	{
+		pass_on(call);
+	}
+	PG_CATCH();
+	{
+		warden_current_statement = parent;
+		warden_audit_error(recorded);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	warden_current_statement = parent;
+	warden_audit_end(recorded, command_tag_display_rowcount(call->qc->commandTag) ? (int64) call->qc->nprocessed : -1);
+	call->qc = given;
+}
+
+/* COMMIT and ROLLBACK must always be possible: transaction control is recorded, never refused. */
+static void
+transaction_control(UtilityCall *call)
+{
+	WardenRecorded recorded = {.position = -1};
+	WardenVerdict verdict = {.action = WARDEN_ACTION_ALLOW, .decision = WARDEN_DECISION_ALLOWED};
+	WardenFacts facts;
+	bool		has_secret;
+	int			length = call->pstmt->stmt_len;
+	const char *text = warden_slice(call->queryString, call->pstmt->stmt_location, &length);
+
+	warden_utility_facts(&facts, call->pstmt, call->queryString, &has_secret);
+	/* in a failed transaction the catalogs are closed: the session is as it was */
+	if (IsTransactionState())
+		warden_session_refresh();
+	warden_audit_start(&recorded, &facts, &verdict, text, length, call->pstmt->queryId, false);
+	complete(call, &recorded);
+}
+
+static void
+governed_utility(UtilityCall *call)
+{
+	WardenRecorded recorded = {.position = -1};
+	WardenFacts facts;
+	bool		has_secret;
+	bool		was_dropping = warden_dropping_extension;
+	int			length = call->pstmt->stmt_len;
+	const char *text = warden_slice(call->queryString, call->pstmt->stmt_location, &length);
+
+	warden_utility_facts(&facts, call->pstmt, call->queryString, &has_secret);
+	warden_decide_and_record(&recorded, &facts, text, length, call->pstmt->queryId, has_secret);
+	if (IsA(call->pstmt->utilityStmt, CopyStmt))
+		call->pstmt = copy_through_query(call->pstmt);
+	warden_dropping_extension |= facts.statement.drops_extension;
+	PG_TRY();
+	{
+		warden_mask_views_aside(call->pstmt->utilityStmt);
+		complete(call, &recorded);
+		warden_mask_views_restore(call->pstmt->utilityStmt);
+	}
+	PG_FINALLY();
+	{
+		warden_dropping_extension = was_dropping;
+	}
+	PG_END_TRY();
+}
+
+static void
+warden_ProcessUtility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
+					  ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *queryEnv,
+					  DestReceiver *dest, QueryCompletion *qc)
+{
+	UtilityCall call = {pstmt, queryString, readOnlyTree, context, params, queryEnv, dest, qc};
+
+	if (context == PROCESS_UTILITY_SUBCOMMAND)
+		pass_on(&call);
+	else if (IsA(pstmt->utilityStmt, TransactionStmt))
+	{
+		if (warden_governed_known())
+			transaction_control(&call);
+		else
+			pass_on(&call);
+	}
+	else if (warden_governed())
+		governed_utility(&call);
+	else
+		pass_on(&call);
+}
+
+void
+warden_utility_install(void)
+{
+	previous_utility = ProcessUtility_hook;
+	ProcessUtility_hook = warden_ProcessUtility;
+}

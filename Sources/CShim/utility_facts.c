@@ -1,0 +1,325 @@
+/*
+ * Facts of statements that are not planned: DDL, COPY, GRANT, SET and the rest. Names are resolved without locks, for
+ * an early refusal that waits for nobody; what really falls is decided again by the object access hook, on OIDs.
+ */
+#include "shim.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_extension.h"
+#include "commands/dbcommands.h"
+#include "commands/defrem.h"
+#include "commands/extension.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/value.h"
+#include "parser/parse_utilcmd.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+
+static void
+named_relation(WardenFacts *facts, const RangeVar *name, WardenClasses classes)
+{
+	Oid			relid;
+
+	if (name == NULL)
+		return;
+	relid = RangeVarGetRelid(name, NoLock, true);
+	if (OidIsValid(relid))
+		warden_facts_relation(facts, relid, classes);
+}
+
+static bool
+drops_relations(ObjectType type)
+{
+	return type == OBJECT_TABLE || type == OBJECT_VIEW || type == OBJECT_INDEX || type == OBJECT_SEQUENCE ||
+		type == OBJECT_MATVIEW || type == OBJECT_FOREIGN_TABLE;
+}
+
+static void
+drop_facts(WardenFacts *facts, DropStmt *stmt)
+{
+	ListCell   *cell;
+
+	foreach(cell, stmt->objects)
+	{
+		if (drops_relations(stmt->removeType))
+			named_relation(facts, makeRangeVarFromNameList(lfirst_node(List, cell)), WARDEN_CLASS_DROP);
+		else if (stmt->removeType == OBJECT_SCHEMA)
+		{
+			Oid			schema = get_namespace_oid(strVal(lfirst(cell)), true);
+
+			if (OidIsValid(schema))
+				(void) warden_facts_access(facts, warden_other_object(NamespaceRelationId, schema),
+										   WARDEN_CLASS_DROP);
+		}
+		else if (stmt->removeType == OBJECT_EXTENSION)
+		{
+			Oid			extension = get_extension_oid(strVal(lfirst(cell)), true);
+
+			if (!OidIsValid(extension))
+				continue;
+			facts->statement.drops_extension |= extension == warden_catalog.extension;
+			(void) warden_facts_access(facts, warden_other_object(ExtensionRelationId, extension),
+									   WARDEN_CLASS_DROP);
+		}
+	}
+}
+
+static void
+alter_table_facts(WardenFacts *facts, AlterTableStmt *stmt)
+{
+	WardenClasses classes = WARDEN_CLASS_ALTER;
+	ListCell   *cell;
+
+	foreach(cell, stmt->cmds)
+	{
+		AlterTableCmd *command = lfirst(cell);
+
+		if (command->subtype == AT_DropColumn)
+			classes |= WARDEN_CLASS_DROP_COLUMN;
+		if (command->subtype == AT_AttachPartition || command->subtype == AT_DetachPartition)
+			named_relation(facts, ((PartitionCmd *) command->def)->name, WARDEN_CLASS_ALTER);
+		if (command->subtype == AT_AddInherit || command->subtype == AT_DropInherit)
+			named_relation(facts, (RangeVar *) command->def, WARDEN_CLASS_ALTER);
+	}
+	named_relation(facts, stmt->relation, classes);
+}
+
+static void
+truncate_facts(WardenFacts *facts, TruncateStmt *stmt)
+{
+	ListCell   *cell;
+
+	foreach(cell, stmt->relations)
+		named_relation(facts, lfirst(cell), WARDEN_CLASS_TRUNCATE);
+}
+
+static void
+copy_facts(WardenFacts *facts, CopyStmt *stmt)
+{
+	WardenClasses classes = stmt->is_from ? WARDEN_CLASS_COPY_IN : WARDEN_CLASS_COPY_OUT;
+
+	if (stmt->is_program)
+		facts->statement.classes |= WARDEN_CLASS_COPY_PROGRAM;
+	else if (stmt->filename != NULL)
+		facts->statement.classes |= WARDEN_CLASS_SERVER_FILE;
+	facts->statement.classes |= classes;
+	named_relation(facts, stmt->relation, classes | (stmt->is_from ? WARDEN_CLASS_INSERT : WARDEN_CLASS_READ));
+}
+
+static void
+grant_facts(WardenFacts *facts, GrantStmt *stmt)
+{
+	ListCell   *cell;
+
+	facts->statement.classes |= WARDEN_CLASS_GRANT;
+	if (stmt->targtype != ACL_TARGET_OBJECT || stmt->objtype != OBJECT_TABLE)
+		return;
+	foreach(cell, stmt->objects)
+		named_relation(facts, lfirst(cell), WARDEN_CLASS_GRANT);
+}
+
+static bool
+option_named(List *options, const char *name)
+{
+	ListCell   *cell;
+
+	foreach(cell, options)
+		if (strcmp(((DefElem *) lfirst(cell))->defname, name) == 0)
+			return true;
+	return false;
+}
+
+/* A statement with a password or a connection string as a literal. */
+static bool
+carries_secret(Node *stmt)
+{
+	switch (nodeTag(stmt))
+	{
+		case T_CreateRoleStmt:
+			return option_named(((CreateRoleStmt *) stmt)->options, "password");
+		case T_AlterRoleStmt:
+			return option_named(((AlterRoleStmt *) stmt)->options, "password");
+		case T_CreateUserMappingStmt:
+		case T_AlterUserMappingStmt:
+		case T_CreateSubscriptionStmt:
+		case T_AlterSubscriptionStmt:
+		case T_CreateForeignServerStmt:
+		case T_AlterForeignServerStmt:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* For what has no case of its own the command tag tells. */
+static WardenClasses
+classes_by_tag(const char *tag)
+{
+	if (strncmp(tag, "CREATE ", 7) == 0 || strcmp(tag, "SELECT INTO") == 0)
+		return WARDEN_CLASS_CREATE;
+	if (strncmp(tag, "ALTER ", 6) == 0)
+		return WARDEN_CLASS_ALTER;
+	if (strncmp(tag, "DROP ", 5) == 0)
+		return 0;				/* each object by the object access hook */
+	if (strncmp(tag, "GRANT", 5) == 0 || strncmp(tag, "REVOKE", 6) == 0)
+		return WARDEN_CLASS_GRANT;
+	return WARDEN_CLASS_MISC;
+}
+
+static void
+relation_facts(WardenFacts *facts, Node *stmt, const char *tag)
+{
+	switch (nodeTag(stmt))
+	{
+		case T_IndexStmt:
+			named_relation(facts, ((IndexStmt *) stmt)->relation, WARDEN_CLASS_CREATE);
+			break;
+		case T_RenameStmt:
+			named_relation(facts, ((RenameStmt *) stmt)->relation, WARDEN_CLASS_ALTER);
+			break;
+		case T_AlterObjectSchemaStmt:
+			named_relation(facts, ((AlterObjectSchemaStmt *) stmt)->relation, WARDEN_CLASS_ALTER);
+			break;
+		case T_CreateTrigStmt:
+			named_relation(facts, ((CreateTrigStmt *) stmt)->relation, WARDEN_CLASS_CREATE);
+			break;
+		case T_RuleStmt:
+			named_relation(facts, ((RuleStmt *) stmt)->relation, WARDEN_CLASS_CREATE);
+			break;
+		case T_CreatePolicyStmt:
+			named_relation(facts, ((CreatePolicyStmt *) stmt)->table, WARDEN_CLASS_CREATE);
+			break;
+		case T_AlterPolicyStmt:
+			named_relation(facts, ((AlterPolicyStmt *) stmt)->table, WARDEN_CLASS_ALTER);
+			break;
+		case T_RefreshMatViewStmt:
+			named_relation(facts, ((RefreshMatViewStmt *) stmt)->relation, WARDEN_CLASS_OTHER_DDL);
+			break;
+		case T_ClusterStmt:
+			named_relation(facts, ((ClusterStmt *) stmt)->relation, WARDEN_CLASS_OTHER_DDL);
+			break;
+		case T_ReindexStmt:
+			facts->statement.classes |= WARDEN_CLASS_OTHER_DDL;
+			break;
+		default:
+			facts->statement.classes |= classes_by_tag(tag);
+	}
+}
+
+static void
+cluster_facts(WardenFacts *facts, Node *stmt)
+{
+	switch (nodeTag(stmt))
+	{
+		case T_DropdbStmt:
+			{
+				Oid			database = get_database_oid(((DropdbStmt *) stmt)->dbname, true);
+
+				if (OidIsValid(database))
+					(void) warden_facts_access(facts, warden_other_object(DatabaseRelationId, database),
+											   WARDEN_CLASS_DROP);
+				break;
+			}
+		case T_DropRoleStmt:
+			{
+				ListCell   *cell;
+
+				facts->statement.classes |= WARDEN_CLASS_ROLE;
+				foreach(cell, ((DropRoleStmt *) stmt)->roles)
+				{
+					RoleSpec   *role = lfirst(cell);
+					Oid			oid = role->roletype == ROLESPEC_CSTRING ?
+						get_role_oid(role->rolename, true) : InvalidOid;
+
+					if (OidIsValid(oid))
+						(void) warden_facts_access(facts, warden_other_object(AuthIdRelationId, oid),
+												   WARDEN_CLASS_ROLE);
+				}
+				break;
+			}
+		default:
+			break;
+	}
+}
+
+static bool
+statement_classes(WardenFacts *facts, Node *stmt)
+{
+	switch (nodeTag(stmt))
+	{
+		case T_AlterSystemStmt:
+		case T_LoadStmt:
+			facts->statement.classes |= WARDEN_CLASS_SYSTEM;
+			return true;
+		case T_CreateExtensionStmt:
+		case T_CreatePLangStmt:
+			facts->statement.classes |= WARDEN_CLASS_SYSTEM | WARDEN_CLASS_CREATE;
+			return true;
+		case T_CreateRoleStmt:
+		case T_AlterRoleStmt:
+		case T_AlterRoleSetStmt:
+			facts->statement.classes |= WARDEN_CLASS_ROLE;
+			return true;
+		case T_DropdbStmt:
+		case T_DropRoleStmt:
+			cluster_facts(facts, stmt);
+			return true;
+		case T_GrantRoleStmt:
+			facts->statement.classes |= WARDEN_CLASS_GRANT;
+			return true;
+		case T_VariableSetStmt:
+		case T_DiscardStmt:
+			facts->statement.classes |= WARDEN_CLASS_SET;
+			return true;
+		case T_TransactionStmt:
+			facts->statement.classes |= WARDEN_CLASS_TRANSACTION;
+			return true;
+		case T_CallStmt:
+			facts->statement.classes |= WARDEN_CLASS_FUNCTION;
+			return true;
+		case T_CommentStmt:
+		case T_SecLabelStmt:
+			facts->statement.classes |= WARDEN_CLASS_OTHER_DDL;
+			return true;
+		default:
+			return false;
+	}
+}
+
+void
+warden_utility_facts(WardenFacts *facts, PlannedStmt *pstmt, const char *query, bool *has_secret)
+{
+	Node	   *stmt = pstmt->utilityStmt;
+	const char *tag = GetCommandTagName(CreateCommandTag(stmt));
+
+	(void) query;
+	warden_facts_begin(facts, tag);
+	*has_secret = carries_secret(stmt);
+	if (statement_classes(facts, stmt))
+		return;
+	switch (nodeTag(stmt))
+	{
+		case T_DropStmt:
+			drop_facts(facts, (DropStmt *) stmt);
+			break;
+		case T_DropOwnedStmt:
+			break;
+		case T_TruncateStmt:
+			truncate_facts(facts, (TruncateStmt *) stmt);
+			break;
+		case T_AlterTableStmt:
+			alter_table_facts(facts, (AlterTableStmt *) stmt);
+			break;
+		case T_CopyStmt:
+			copy_facts(facts, (CopyStmt *) stmt);
+			break;
+		case T_GrantStmt:
+			grant_facts(facts, (GrantStmt *) stmt);
+			break;
+		default:
+			relation_facts(facts, stmt, tag);
+	}
+}

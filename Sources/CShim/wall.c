@@ -1,0 +1,69 @@
+/*
+ * The wall between C and Swift: the depth counter, texts across it, and the raising of verdicts, which happens
+ * here, in C, after Swift has returned.
+ */
+#include "shim.h"
+
+#include "utils/memutils.h"
+
+int			warden_swift_depth = 0;
+
+#ifdef WARDEN_DEBUG
+void
+warden_check_wall(const char *where)
+{
+	if (warden_swift_depth != 0)
+		elog(PANIC, "pg_warden: an error crossed %d Swift frames, seen in %s", warden_swift_depth, where);
+}
+#endif
+
+WardenBuffer *
+warden_texts(void)
+{
+	static uint8_t bytes[8192];
+	static WardenBuffer buffer = {bytes, sizeof(bytes), 0};
+
+	buffer.length = 0;
+	return &buffer;
+}
+
+char *
+warden_cstring(WardenText text)
+{
+	char	   *string;
+
+	if (text.bytes == NULL)
+		return NULL;
+	string = palloc(text.length + 1);
+	memcpy(string, text.bytes, text.length);
+	string[text.length] = '\0';
+	return string;
+}
+
+WardenText
+warden_text_copy(WardenText text)
+{
+	WardenText	copy = {(uint8_t *) warden_cstring(text), text.length};
+
+	return copy;
+}
+
+void
+warden_raise(const WardenVerdict *verdict)
+{
+	char	   *message;
+	char	   *detail;
+	char	   *hint;
+
+	if (verdict->action != WARDEN_ACTION_BLOCK && verdict->action != WARDEN_ACTION_REQUIRE_APPROVAL)
+		return;
+	message = warden_cstring(verdict->message);
+	detail = warden_cstring(verdict->detail);
+	hint = warden_cstring(verdict->hint);
+	ereport(ERROR,
+			(errcode(MAKE_SQLSTATE(verdict->sqlstate[0], verdict->sqlstate[1], verdict->sqlstate[2],
+								   verdict->sqlstate[3], verdict->sqlstate[4])),
+			 errmsg_internal("%s", message ? message : "refused by pg_warden"),
+			 detail ? errdetail_internal("%s", detail) : 0,
+			 hint ? errhint("%s", hint) : 0));
+}

@@ -1,0 +1,142 @@
+/*
+ * Policies as rows, the index Swift compiles from them, and the verdict.
+ */
+#ifndef WARDEN_POLICY_H
+#define WARDEN_POLICY_H
+
+#include "warden_statement.h"
+
+/* An entry of objects => '{…}': the text, and what it names now (0 where it names nothing that exists). */
+typedef struct WardenObjectPattern
+{
+	WardenText	text;
+	uint32_t	object;			/* schema.name: the relation; function:…: the function */
+	uint32_t	schema;			/* schema.*: the schema */
+	int16_t		column;			/* schema.name.column: its attribute number, else 0 */
+} WardenObjectPattern;
+
+/* An entry of subjects => '{…}'; role is set for role:NAME where the role exists. */
+typedef struct WardenSubjectPattern
+{
+	WardenText	text;
+	uint32_t	role;
+} WardenSubjectPattern;
+
+typedef struct WardenGuard
+{
+	WardenText	name;
+	WardenText	action;
+	const WardenText *WARDEN_NULLABLE statements;
+	int64_t		statement_count;
+	const WardenObjectPattern *WARDEN_NULLABLE objects;
+	int64_t		object_count;
+	const WardenSubjectPattern *WARDEN_NULLABLE subjects;
+	int64_t		subject_count;
+	const WardenText *WARDEN_NULLABLE environments;
+	int64_t		environment_count;
+	WardenText	message;
+	int32_t		priority;
+} WardenGuard;
+
+typedef struct WardenExemption
+{
+	int64_t		id;
+	const WardenSubjectPattern *WARDEN_NULLABLE subjects;
+	int64_t		subject_count;
+	const WardenObjectPattern *WARDEN_NULLABLE targets;
+	int64_t		target_count;
+	int64_t		until;			/* microseconds since 2000-01-01 UTC; INT64_MAX = for good */
+} WardenExemption;
+
+typedef enum WardenAction
+{
+	WARDEN_ACTION_ALLOW = 0,
+	WARDEN_ACTION_ALERT = 1,
+	WARDEN_ACTION_REQUIRE_APPROVAL = 2,
+	WARDEN_ACTION_BLOCK = 3
+} WardenAction;
+
+/* What the audit says of a statement; the words are in Interceptor/Labels.swift. */
+typedef enum WardenDecision
+{
+	WARDEN_DECISION_ALLOWED = 0,
+	WARDEN_DECISION_MASKED = 1,
+	WARDEN_DECISION_BLOCKED = 2,
+	WARDEN_DECISION_APPROVAL_REQUIRED = 3,
+	WARDEN_DECISION_APPROVED = 4,
+	WARDEN_DECISION_WOULD_BLOCK = 5,
+	WARDEN_DECISION_WOULD_REQUIRE_APPROVAL = 6
+} WardenDecision;
+
+/*
+ * What C is to do. `action` BLOCK or REQUIRE_APPROVAL: raise an error of these texts; anything else: go on.
+ * guard, message, detail and hint point into the buffer that was passed in; NULL where there is none.
+ * sqlstate is five characters and a NUL.
+ */
+typedef struct WardenVerdict
+{
+	WardenAction action;
+	WardenDecision decision;
+	char		sqlstate[8];
+	WardenText	guard;
+	WardenText	message;
+	WardenText	detail;
+	WardenText	hint;
+} WardenVerdict;
+
+/*
+ * Decides. Pure: depends on its arguments and the policy in force only.
+ * Where no policy is in force, or the facts contradict themselves, the verdict is BLOCK (SQLSTATE XX000).
+ * Texts are cut where they do not fit into `texts`.
+ */
+void		warden_decide(const WardenSession *WARDEN_NONNULL session,
+						  const WardenStatement *WARDEN_NONNULL statement,
+						  WardenBuffer *WARDEN_NONNULL texts,
+						  WardenVerdict *WARDEN_NONNULL verdict);
+
+/*
+ * The classes that any guard in force could stop. C may skip gathering what no guard asks for;
+ * self-protection is not in it, it holds always.
+ */
+WardenClasses warden_policy_classes(void);
+
+/*
+ * Replaces the policy in force: begin, add every row, commit. Until commit the old policy is in force.
+ * add returns false, and fills verdict with the error to raise, where a row is not valid; the new policy is
+ * then to be abandoned with another begin. A guard's row is checked by the same rules at definition
+ * (warden_guard_check) and at load.
+ */
+void		warden_policy_begin(void);
+bool		warden_policy_add_guard(const WardenGuard *WARDEN_NONNULL guard,
+									WardenBuffer *WARDEN_NONNULL texts, WardenVerdict *WARDEN_NONNULL verdict);
+bool		warden_policy_add_exemption(const WardenExemption *WARDEN_NONNULL exemption,
+										WardenBuffer *WARDEN_NONNULL texts, WardenVerdict *WARDEN_NONNULL verdict);
+void		warden_policy_commit(void);
+/* No policy is in force any more: every decision denies until the next commit. */
+void		warden_policy_discard(void);
+
+/*
+ * Definition-time checks: true, or false and the error to raise (22023: bad argument, 42704: unknown object,
+ * 0A000: known but not available in this version).
+ */
+bool		warden_guard_check(const WardenGuard *WARDEN_NONNULL guard,
+							   WardenBuffer *WARDEN_NONNULL texts, WardenVerdict *WARDEN_NONNULL verdict);
+bool		warden_exemption_check(const WardenExemption *WARDEN_NONNULL exemption,
+								   WardenBuffer *WARDEN_NONNULL texts, WardenVerdict *WARDEN_NONNULL verdict);
+
+/*
+ * Which columns of a masked relation does this session see masked? For each of the `count` masked columns
+ * (attribute numbers), sets masked[i]. `owner` tells that the session's role owns the relation.
+ * Superusers, owners and exempt subjects see real values. `now` is microseconds since 2000-01-01 UTC.
+ * Returns how many are masked.
+ */
+int64_t		warden_masked_columns(const WardenSession *WARDEN_NONNULL session,
+								  const WardenObject *WARDEN_NONNULL relation, bool owner, int64_t now,
+								  const int16_t *WARDEN_NONNULL columns, int64_t count,
+								  bool *WARDEN_NONNULL masked);
+
+/* The refusal for a statement that would read masked columns to change data (42501). Always fills verdict with BLOCK. */
+void		warden_masked_write(const WardenObject *WARDEN_NONNULL relation, int16_t column,
+								WardenBuffer *WARDEN_NONNULL texts, WardenVerdict *WARDEN_NONNULL verdict);
+
+#endif

@@ -1,0 +1,176 @@
+import Contract
+
+/// The JSON that the audit table has for the bytes of an AccessList; docs/audit-format.md describes it.
+struct AccessJSON {
+  private var writer: ByteWriter
+
+  /// What has to stay free for the end of the list: `{"cut":true,"accesses":65535}]` and a comma.
+  private static let ending = 40
+
+  init(writer: ByteWriter) { self.writer = writer }
+
+  /// Writes the list; empty where it is none, or has no room. The text is valid JSON whatever the bytes are.
+  mutating func write(_ list: ByteView) -> ByteView {
+    var reader = ByteReader(list)
+    let entries = reader.number(UInt16.self)
+    let accesses = reader.number(UInt16.self)
+    guard !reader.failed, writer.capacity >= Self.ending else { return .null }
+    writer.append(0x5B)
+    var isComplete = entries == accesses
+    for _ in 0..<entries {
+      guard writeEntry(&reader) else {
+        isComplete = false
+        break
+      }
+    }
+    if !isComplete {
+      if writer.count > 1 { writer.append(0x2C) }
+      writer.append("{\"cut\":true,\"accesses\":")
+      writer.append(decimal: UInt64(accesses))
+      writer.append(0x7D)
+    }
+    writer.append(0x5D)
+    return writer.written(since: 0)
+  }
+
+  private mutating func writeEntry(_ reader: inout ByteReader) -> Bool {
+    let oid = reader.number(UInt32.self)
+    let classes = WardenClasses(reader.number(UInt32.self))
+    let isCut = reader.number(UInt8.self) != 0
+    let kind = reader.view(Int(reader.number(UInt8.self)))
+    let name = reader.view(Int(reader.number(UInt16.self)))
+    let read = Int(reader.number(UInt16.self))
+    let written = Int(reader.number(UInt16.self))
+    let columns = reader
+    skipColumns(read &+ written, &reader)
+    guard !reader.failed else { return false }
+    let actions = AccessActions(classes, readsColumns: read > 0)
+    for action in actions.all where actions.contains(action) {
+      let start = writer.count
+      writeHead(oid, kind, name, action.word)
+      if action.isAll(classes) { writer.append(",\"all\":true") }
+      if isCut { writer.append(",\"cut\":true") }
+      writeColumns(columns, skip: action.columns == .written ? read : 0,
+        count: action.columns == .read ? read : action.columns == .written ? written : 0)
+      writer.append(0x7D)
+      if writer.overflowed || writer.room < Self.ending {
+        writer.rewind(to: start)
+        return false
+      }
+    }
+    return true
+  }
+
+  private mutating func writeHead(_ oid: UInt32, _ kind: ByteView, _ name: ByteView, _ action: StaticString) {
+    if writer.count > 1 { writer.append(0x2C) }
+    writer.append("{\"relation\":")
+    writeString(name)
+    writer.append(",\"oid\":")
+    writer.append(decimal: UInt64(oid))
+    writer.append(",\"kind\":")
+    writeString(kind)
+    writer.append(",\"action\":\"")
+    writer.append(action)
+    writer.append(0x22)
+  }
+
+  private mutating func writeColumns(_ columns: ByteReader, skip: Int, count: Int) {
+    var first = columns
+    skipColumns(skip, &first)
+    writer.append(",\"columns\":[")
+    writeNames(first, count: count, maskedOnly: false)
+    writer.append("],\"masked_columns\":[")
+    writeNames(first, count: count, maskedOnly: true)
+    writer.append(0x5D)
+  }
+
+  private mutating func writeNames(_ columns: ByteReader, count: Int, maskedOnly: Bool) {
+    var reader = columns
+    var isFirst = true
+    for _ in 0..<count where !writer.overflowed {
+      let head = reader.number(UInt8.self)
+      let name = reader.view(Int(head & 0x7F))
+      if maskedOnly && head & 0x80 == 0 { continue }
+      if !isFirst { writer.append(0x2C) }
+      isFirst = false
+      writeString(name)
+    }
+  }
+
+  private func skipColumns(_ count: Int, _ reader: inout ByteReader) {
+    for _ in 0..<count where !reader.failed {
+      _ = reader.view(Int(reader.number(UInt8.self) & 0x7F))
+    }
+  }
+
+  private mutating func writeString(_ text: ByteView) {
+    writer.append(0x22)
+    var index = 0
+    while index < text.count {
+      let length = UTF8Shape.length(in: text, at: index)
+      if length > 1 {
+        writer.append(text.slice(index, index &+ length))
+      } else {
+        writeCharacter(text[index], isASCII: length == 1)
+      }
+      index &+= max(length, 1)
+    }
+    writer.append(0x22)
+  }
+
+  /// jsonb refuses \u0000, so a zero counts as what is not UTF-8.
+  private mutating func writeCharacter(_ byte: UInt8, isASCII: Bool) {
+    guard isASCII, byte != 0 else { return writer.append("\\ufffd") }
+    if byte == 0x22 || byte == 0x5C {
+      writer.append(0x5C)
+    } else if byte < 0x20 {
+      writer.append("\\u00")
+      writer.append(byte < 0x10 ? 0x30 : 0x31)
+      let digit = byte & 0x0F
+      return writer.append(digit < 10 ? 0x30 &+ digit : 0x57 &+ digit)
+    }
+    writer.append(byte)
+  }
+}
+
+/// What a statement does to an object, as the audit's words.
+private struct AccessActions {
+  enum Columns { case read, written, none }
+
+  struct Action {
+    let classes: WardenClasses
+    /// The class that says that the action was on every row.
+    let everyRow: WardenClasses
+    let word: StaticString
+    let columns: Columns
+    /// Says how rather than what: no action where there is another.
+    let isManner: Bool
+
+    init(_ classes: WardenClasses, _ word: StaticString, _ columns: Columns, isManner: Bool = false,
+      everyRow: WardenClasses = 0
+    ) {
+      self.classes = classes | everyRow
+      self.everyRow = everyRow
+      self.word = word
+      self.columns = columns
+      self.isManner = isManner
+    }
+
+    func isAll(_ classes: WardenClasses) -> Bool { classes & everyRow != 0 }
+  }
+
+  private let classes: WardenClasses
+  private let hasDeed: Bool
+
+  init(_ classes: WardenClasses, readsColumns: Bool) {
+    // A DELETE that reads columns in its condition: they have been looked at.
+    let all = readsColumns ? classes | WARDEN_CLASS_READ : classes
+    self.classes = all
+    hasDeed = all & Self.deeds != 0
+  }
+
+  func contains(_ action: Action) -> Bool {
+    guard action.classes != 0 else { return classes & Self.known == 0 }
+    return classes & action.classes != 0 && !(action.isManner && hasDeed)
+  }
+}

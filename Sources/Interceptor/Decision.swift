@@ -1,0 +1,261 @@
+import Contract
+
+/// What is decided of a statement, before words are found for it.
+enum Judgement {
+  case allowed(isMasked: Bool)
+  /// A guard decides, by this action.
+  case guarded(Finding, isMasked: Bool)
+  /// pg_warden's own object, and what of the access is refused; nil where the extension itself is to be dropped.
+  case selfProtected(AccessView?, WardenClasses)
+  case noPolicy
+  /// What C says of the statement cannot be.
+  case contradiction
+}
+
+/// The guard that decides about an act on an object.
+struct Finding {
+  let rule: Rule
+  /// The classes that matched; 0 where the command tag did.
+  let classes: WardenClasses
+  /// nil where the statement touches no object that counts.
+  let object: ObjectView?
+  /// The attribute number in `object` of the column that the rule is about; 0 where it is about the whole object.
+  let column: Int16
+
+  /// The one with the more severe action, the earlier of two alike.
+  static func moreSevere(_ one: Finding?, _ other: Finding?) -> Finding? {
+    guard let one else { return other }
+    guard let other else { return one }
+    return other.rule.action.rawValue > one.rule.action.rawValue ? other : one
+  }
+}
+
+/// What one look at every access tells.
+private struct Survey {
+  /// Classes that some access has.
+  var attributed: WardenClasses = 0
+  var isMasked = false
+  var refused: (access: AccessView, classes: WardenClasses)?
+
+  init(_ statement: StatementView, _ session: SessionView) {
+    for access in statement.accesses {
+      attributed |= access.classes
+      isMasked = isMasked || access.isMasked
+      guard refused == nil else { continue }
+      let classes = SelfProtection.refused(access, of: statement, in: session)
+      if classes != 0 { refused = (access, classes) }
+    }
+  }
+}
+
+/// Decides. Guards are weighed for each act on each object on its own: among those that match it the highest rank
+/// decides. The most severe of these decisions is the statement's, so that leave for one object, or one act, is none
+/// for the others in the same statement.
+func judge(_ statement: StatementView, in session: SessionView, by policy: PolicyIndex?) -> Judgement {
+  let survey = Survey(statement, session)
+  guard !statement.lacksAccesses, survey.attributed & ~statement.classes == 0 else { return .contradiction }
+  if let refused = survey.refused { return .selfProtected(refused.access, refused.classes) }
+  if statement.dropsExtension && !session.isBreakingGlass { return .selfProtected(nil, 0) }
+  if session.isBreakingGlass || session.mode == WARDEN_MODE_OFF { return .allowed(isMasked: survey.isMasked) }
+  guard let policy else { return .noPolicy }
+
+  let tag = policy.tag(statement.command)
+  guard policy.asked & statement.classes != 0 || tag != nil else { return .allowed(isMasked: survey.isMasked) }
+  let search = Search(session: session, policy: policy, tag: tag)
+  var decisive: Finding?
+  for access in statement.accesses {
+    decisive = Finding.moreSevere(decisive, search.finding(on: access))
+  }
+  // Classes that no object is named for; a statement of no class at all can still be meant by its tag.
+  let unattributed = statement.classes & ~survey.attributed
+  if unattributed != 0 || statement.accesses.isEmpty {
+    decisive = Finding.moreSevere(decisive, search.finding(unattributed))
+  }
+  guard let decisive else { return .allowed(isMasked: survey.isMasked) }
+  return .guarded(decisive, isMasked: survey.isMasked)
+}
+
+/// Looks for the guards that decide about the acts of one statement.
+private struct Search {
+  let session: SessionView
+  let policy: PolicyIndex
+  /// The statement's command, where some guard asks for it.
+  let tag: [UInt8]?
+
+  /// About what the statement does to the object.
+  func finding(on access: AccessView) -> Finding? {
+    let object = access.object
+    let isTemporary = object.isAny(of: WARDEN_OBJECT_TEMPORARY)
+    let specific = isTemporary ? access.classes & Search.beyondTables : access.classes
+    // psql and every driver read the catalogs; only a guard that names them keeps them from it.
+    let isUniversal = object.isAny(of: WARDEN_OBJECT_CATALOG | WARDEN_OBJECT_OWN)
+    let general = isUniversal ? specific & ~WARDEN_CLASS_READ : specific
+    var decisive: Finding?
+    var rest = tag == nil ? specific & policy.asked : specific
+    while rest != 0 {
+      let family = StatementClass.family(in: rest)
+      rest &= ~family
+      var act = Act(access: access, classes: specific & family)
+      considerObject(&act)
+      if general & family != 0 { considerGeneral(&act) }
+      decisive = Finding.moreSevere(decisive, act.finding)
+    }
+    return decisive
+  }
+
+  /// About classes of the statement that no object is named for.
+  func finding(_ classes: WardenClasses) -> Finding? {
+    var decisive: Finding?
+    var rest = classes
+    repeat {
+      let family = StatementClass.family(in: rest)
+      var act = Act(access: nil, classes: rest & family)
+      rest &= ~family
+      considerGeneral(&act)
+      decisive = Finding.moreSevere(decisive, act.finding)
+    } while rest != 0
+    return decisive
+  }
+
+  /// What can be done to a temporary table that reaches further than the table.
+  private static let beyondTables: WardenClasses =
+    WARDEN_CLASS_COPY_PROGRAM | WARDEN_CLASS_SERVER_FILE | WARDEN_CLASS_SYSTEM | WARDEN_CLASS_ROLE
+    | WARDEN_CLASS_FUNCTION | WARDEN_CLASS_SET | WARDEN_CLASS_CONNECT
+
+  /// Rules for every object, and for every object of the session's database.
+  private func considerGeneral(_ act: inout Act) {
+    consider(policy.anyObject, &act)
+    if !policy.databaseNames.isEmpty, let table = policy.databaseNames.table(for: session.database.bytes) {
+      consider(table, &act)
+    }
+  }
+
+  /// Rules for the object, those it inherits from, and its schema.
+  private func considerObject(_ act: inout Act) {
+    guard let object = act.access?.object else { return }
+    act.isExact = true
+    if let table = policy.table(catalog: object.catalog, oid: object.oid) { consider(table, &act) }
+    act.isExact = false
+    for ancestor in object.ancestors {
+      if let table = policy.table(catalog: Catalog.relation, oid: ancestor) { consider(table, &act) }
+    }
+    if object.schema != 0, let table = policy.table(catalog: Catalog.schema, oid: object.schema) {
+      consider(table, &act)
+    }
+    considerNames(object, &act)
+  }
+
+  /// Rules for what did not exist when the policy was loaded.
+  private func considerNames(_ object: ObjectView, _ act: inout Act) {
+    let name = object.name
+    let isFunction = object.catalog == Catalog.function
+    let names = isFunction ? policy.functionNames : policy.relationNames
+    if !names.isEmpty, let table = names.table(for: name) { consider(table, &act) }
+    if !policy.schemaNames.isEmpty, let schema = name.schema(isItself: object.catalog == Catalog.schema),
+      let table = policy.schemaNames.table(for: schema)
+    {
+      consider(table, &act)
+    }
+    if object.catalog == Catalog.database, let table = policy.databaseNames.table(for: name) { consider(table, &act) }
+  }
+
+  private func consider(_ table: RuleTable, _ act: inout Act) {
+    guard table.classes & act.classes != 0 || (table.hasTags && tag != nil) else { return }
+    consider(table.general, &act, isForSubject: false, asUser: true)
+    guard !table.byRole.isEmpty else { return }
+    for role in session.roleMemberships {
+      if let rules = table.byRole[role] { consider(rules, &act, isForSubject: true, asUser: false) }
+    }
+    for role in session.userMemberships {
+      if let rules = table.byRole[role] { consider(rules, &act, isForSubject: true, asUser: true) }
+    }
+  }
+
+  /// `rules` are in order of rank: the first that matches is theirs. `isForSubject`: they are for a role that the
+  /// session has; `asUser`: as its user only, which is enough for what restricts.
+  private func consider(_ rules: [Rule], _ act: inout Act, isForSubject: Bool, asUser: Bool) {
+    for rule in rules {
+      if let best = act.finding, best.rule.rank >= rule.rank { return }
+      guard rule.classes & act.classes != 0 || (rule.hasTags && tag != nil) else { continue }
+      guard let entry = policy.entry(rule.number), entry.isFor(environment: session.environment) else { continue }
+      if isForSubject {
+        if asUser && rule.action == WARDEN_ACTION_ALLOW { continue }
+      } else if !entry.isFor(session) {
+        continue
+      }
+      if let finding = finding(rule, entry, act) { act.finding = finding }
+    }
+  }
+
+  private func finding(_ rule: Rule, _ entry: Guard, _ act: Act) -> Finding? {
+    var classes = rule.classes & act.classes
+    let isMeantByTag = rule.hasTags && isMeantByTag(entry, act)
+    var column: Int16 = 0
+    if rule.column >= 0 {
+      guard let access = act.access, entry.objects.indices.contains(rule.column) else { return nil }
+      let touch = ColumnTouch(entry.objects[rule.column], access, isExact: act.isExact)
+      classes &= touch.classes
+      column = touch.column
+      guard classes != 0 || (isMeantByTag && touch.isTouched) else { return nil }
+    }
+    guard classes != 0 || isMeantByTag else { return nil }
+    return Finding(rule: rule, classes: classes, object: act.access?.object, column: column)
+  }
+
+  private func isMeantByTag(_ entry: Guard, _ act: Act) -> Bool {
+    guard let tag, entry.statements.tags.contains(tag) else { return false }
+    // A SELECT can hold a DELETE; leave for SELECT is leave to read.
+    guard entry.action == WARDEN_ACTION_ALLOW, CommandTag.isPlanned(tag) else { return true }
+    return act.classes & (StatementClass.onRows & ~WARDEN_CLASS_READ) == 0
+  }
+}
+
+/// One act of a statement on one object, and the guard found for it so far.
+private struct Act {
+  let access: AccessView?
+  let classes: WardenClasses
+  /// The rules at hand are for the very object, not for one that it inherits from or a name.
+  var isExact = false
+  var finding: Finding?
+
+  init(access: AccessView?, classes: WardenClasses) {
+    self.access = access
+    self.classes = classes
+  }
+}
+
+/// Whether, and by which classes, an access touches the column a rule is about.
+/// Reads (read, copy_out) touch the columns they read. Writes (insert, update, merge, copy_in) and changes of the
+/// definition (alter, drop_column) touch the columns written; where none are listed, all. Everything else (delete,
+/// truncate, drop, grant …) is done to every column.
+private struct ColumnTouch {
+  let column: Int16
+  private(set) var classes: WardenClasses = 0
+  private(set) var isTouched = false
+
+  init(_ pattern: ObjectPattern, _ access: AccessView, isExact: Bool) {
+    let number =
+      isExact && pattern.column != 0
+      ? pattern.column : access.object.column(named: pattern.columnName) ?? pattern.column
+    column = number
+    guard number != 0 else { return }
+    classes = ~(ColumnTouch.reading | ColumnTouch.writing)
+    let isRead = ColumnTouch.has(access.readColumns, number)
+    let isWritten = access.writtenColumns.count == 0 || ColumnTouch.has(access.writtenColumns, number)
+    if isRead { classes |= ColumnTouch.reading }
+    if access.readColumns.count == 0 { classes |= WARDEN_CLASS_COPY_OUT }
+    if isWritten { classes |= ColumnTouch.writing }
+    isTouched = access.classes & classes != 0
+  }
+
+  private static let reading: WardenClasses = WARDEN_CLASS_READ | WARDEN_CLASS_COPY_OUT
+
+  private static let writing: WardenClasses =
+    WARDEN_CLASS_INSERT | WARDEN_CLASS_UPDATE | WARDEN_CLASS_UPDATE_ALL | WARDEN_CLASS_MERGE | WARDEN_CLASS_COPY_IN
+    | WARDEN_CLASS_ALTER | WARDEN_CLASS_DROP_COLUMN
+
+  private static func has(_ columns: Lent<Int16>, _ column: Int16) -> Bool {
+    for entry in columns where entry == column || entry == 0 { return true }
+    return false
+  }
+}

@@ -1,0 +1,208 @@
+import Contract
+
+// The contract's structs as the decisions read them: every access checked, nothing copied, nothing kept. Together with
+// the functions of PolicyEntry.swift and MaskEntry.swift this is where C's pointers end.
+
+/// Who acts.
+@safe struct SessionView {
+  private let raw: UnsafePointer<WardenSession>
+
+  init(_ raw: UnsafePointer<WardenSession>) { unsafe self.raw = unsafe raw }
+
+  var isSuperuser: Bool { unsafe raw.pointee.superuser }
+  var isBreakingGlass: Bool { unsafe raw.pointee.break_glass }
+  var mode: WardenMode { unsafe raw.pointee.mode }
+  var roleMemberships: Lent<UInt32> {
+    unsafe Lent(raw.pointee.role_memberships, count: raw.pointee.role_membership_count)
+  }
+  var userMemberships: Lent<UInt32> {
+    unsafe Lent(raw.pointee.user_memberships, count: raw.pointee.user_membership_count)
+  }
+  var database: TextView { unsafe TextView(raw.pointee.database) }
+  var identity: TextView { unsafe TextView(raw.pointee.identity) }
+  var application: TextView { unsafe TextView(raw.pointee.application) }
+  var environment: TextView { unsafe TextView(raw.pointee.environment) }
+}
+
+/// An object of the database.
+@safe struct ObjectView {
+  private let raw: UnsafePointer<WardenObject>
+
+  init(_ raw: UnsafePointer<WardenObject>) { unsafe self.raw = unsafe raw }
+
+  var catalog: UInt32 { unsafe raw.pointee.catalog }
+  var oid: UInt32 { unsafe raw.pointee.oid }
+  var schema: UInt32 { unsafe raw.pointee.schema }
+  var flags: WardenObjectFlags { unsafe raw.pointee.flags }
+  var kind: TextView { unsafe TextView(raw.pointee.kind) }
+  var name: ObjectName { unsafe ObjectName(TextView(raw.pointee.name)) }
+  var ancestors: Lent<UInt32> { unsafe Lent(raw.pointee.ancestors, count: raw.pointee.ancestor_count) }
+
+  func isAny(of wanted: WardenObjectFlags) -> Bool { flags & wanted != 0 }
+
+  /// The name of the column with this attribute number; nil for system columns and the whole row.
+  func columnName(_ column: Int16) -> TextView? {
+    let columns = unsafe Lent(raw.pointee.columns, count: raw.pointee.column_count)
+    guard let text = unsafe columns.element(at: Int(column) &- 1) else { return nil }
+    return unsafe TextView(text)
+  }
+
+  /// The attribute number of the column of this name.
+  func column(named name: [UInt8]) -> Int16? {
+    let columns = unsafe Lent(raw.pointee.columns, count: raw.pointee.column_count)
+    var number: Int16 = 0
+    for unsafe text in unsafe columns {
+      number &+= 1
+      if unsafe TextView(text).equals(name) { return number }
+    }
+    return nil
+  }
+}
+
+/// An object, and what the statement does to it.
+@safe struct AccessView {
+  private let raw: UnsafePointer<WardenAccess>
+
+  init(_ raw: UnsafePointer<WardenAccess>) { unsafe self.raw = unsafe raw }
+
+  var object: ObjectView { unsafe ObjectView(raw.pointee.object) }
+  var classes: WardenClasses { unsafe raw.pointee.classes }
+  var readColumns: Lent<Int16> { unsafe Lent(raw.pointee.read_columns, count: raw.pointee.read_count) }
+  var writtenColumns: Lent<Int16> { unsafe Lent(raw.pointee.written_columns, count: raw.pointee.written_count) }
+  var isMasked: Bool { unsafe raw.pointee.masked_count > 0 }
+}
+
+/// The accesses of a statement.
+@safe struct AccessList: Sequence {
+  private let lent: Lent<WardenAccess>
+
+  init(_ lent: Lent<WardenAccess>) { unsafe self.lent = unsafe lent }
+
+  var isEmpty: Bool { unsafe lent.count == 0 }
+
+  func makeIterator() -> Iterator { unsafe Iterator(lent: lent) }
+
+  @safe struct Iterator: IteratorProtocol {
+    private let lent: Lent<WardenAccess>
+    private var index = 0
+
+    fileprivate init(lent: Lent<WardenAccess>) { unsafe self.lent = unsafe lent }
+
+    @inline(__always)
+    mutating func next() -> AccessView? {
+      guard let raw = unsafe lent.address(at: index) else { return nil }
+      index &+= 1
+      return unsafe AccessView(raw)
+    }
+  }
+}
+
+/// A statement as facts.
+@safe struct StatementView {
+  private let raw: UnsafePointer<WardenStatement>
+
+  init(_ raw: UnsafePointer<WardenStatement>) { unsafe self.raw = unsafe raw }
+
+  var classes: WardenClasses { unsafe raw.pointee.classes }
+  var command: TextView { unsafe TextView(raw.pointee.command) }
+  var dropsExtension: Bool { unsafe raw.pointee.drops_extension }
+  var accesses: AccessList { unsafe AccessList(Lent(raw.pointee.accesses, count: raw.pointee.access_count)) }
+
+  /// Accesses are announced, and are not there.
+  var lacksAccesses: Bool {
+    let isMissing = unsafe raw.pointee.accesses == nil
+    return unsafe raw.pointee.access_count < 0 || (isMissing && raw.pointee.access_count > 0)
+  }
+}
+
+/// An entry of `objects` or `targets`, and what it names now.
+struct ObjectRow {
+  let text: TextView
+  let object: UInt32
+  let schema: UInt32
+  let column: Int16
+}
+
+/// An entry of `subjects`.
+struct SubjectRow {
+  let text: TextView
+  let role: UInt32
+}
+
+/// A row of the table of guards.
+struct GuardRow {
+  let name: TextView
+  let action: TextView
+  let statements: [TextView]
+  let objects: [ObjectRow]
+  let subjects: [SubjectRow]
+  let environments: [TextView]
+  let message: TextView
+  let priority: Int32
+
+  init(_ raw: UnsafePointer<WardenGuard>) {
+    let row = unsafe raw.pointee
+    unsafe name = TextView(row.name)
+    unsafe action = TextView(row.action)
+    unsafe statements = texts(row.statements, row.statement_count)
+    unsafe objects = objectRows(row.objects, row.object_count)
+    unsafe subjects = subjectRows(row.subjects, row.subject_count)
+    unsafe environments = texts(row.environments, row.environment_count)
+    unsafe message = TextView(row.message)
+    unsafe priority = row.priority
+  }
+}
+
+/// A row of the table of exemptions.
+struct ExemptionRow {
+  let subjects: [SubjectRow]
+  let targets: [ObjectRow]
+  let until: Int64
+
+  init(_ raw: UnsafePointer<WardenExemption>) {
+    let row = unsafe raw.pointee
+    unsafe subjects = subjectRows(row.subjects, row.subject_count)
+    unsafe targets = objectRows(row.targets, row.target_count)
+    unsafe until = row.until
+  }
+}
+
+/// What a mask is to be made for.
+struct MaskRow {
+  let target: TextView
+  let method: TextView
+  let keys: [TextView]
+  let values: [TextView]
+  let column: TextView
+  let typeName: TextView
+  let type: WardenTypeKind
+  let maxCharacters: Int32
+  let isDomain: Bool
+
+  init(_ raw: UnsafePointer<WardenMaskDefinition>) {
+    let row = unsafe raw.pointee
+    unsafe target = TextView(row.target)
+    unsafe method = TextView(row.method)
+    unsafe keys = texts(row.keys, row.option_count)
+    unsafe values = texts(row.values, row.option_count)
+    unsafe column = TextView(row.column)
+    unsafe typeName = TextView(row.type_name)
+    unsafe type = row.type
+    unsafe maxCharacters = row.max_characters
+    unsafe isDomain = row.is_domain
+  }
+}
+
+private func texts(_ start: UnsafePointer<WardenText>?, _ count: Int64) -> [TextView] {
+  unsafe Lent(start, count: count).map { unsafe TextView($0) }
+}
+
+private func objectRows(_ start: UnsafePointer<WardenObjectPattern>?, _ count: Int64) -> [ObjectRow] {
+  unsafe Lent(start, count: count).map { row in
+    unsafe ObjectRow(text: TextView(row.text), object: row.object, schema: row.schema, column: row.column)
+  }
+}
+
+private func subjectRows(_ start: UnsafePointer<WardenSubjectPattern>?, _ count: Int64) -> [SubjectRow] {
+  unsafe Lent(start, count: count).map { row in unsafe SubjectRow(text: TextView(row.text), role: row.role) }
+}

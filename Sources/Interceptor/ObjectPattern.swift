@@ -1,0 +1,210 @@
+import Contract
+
+/// OIDs of the catalogs that patterns tell apart; fixed in every PostgreSQL.
+enum Catalog {
+  static let relation: UInt32 = 1259
+  static let function: UInt32 = 1255
+  static let schema: UInt32 = 2615
+  static let database: UInt32 = 1262
+}
+
+/// An entry of `objects => '{…}'`. What it named when the policy was loaded is held by OID, so that it follows a
+/// rename; what did not exist is held by name.
+struct ObjectPattern {
+  enum Kind {
+    /// `*`
+    case everything
+    /// `schema.*`, the schema itself included
+    case schema
+    /// `schema.name`
+    case relation
+    /// `schema.name.column`
+    case column
+    /// `function:schema.name`
+    case function
+    /// `database:name`
+    case database
+  }
+
+  let kind: Kind
+  /// Of the schema, the relation or the function; 0 where there was none of that name.
+  let oid: UInt32
+  /// The identifiers without quotes, a zero byte between them; of a column, its relation's.
+  let name: [UInt8]
+  /// Of `schema.name.column`: attribute number (0 where there was none), and name for children, whose numbers differ.
+  let column: Int16
+  let columnName: [UInt8]
+
+  init(_ row: ObjectRow) throws(PolicyError) {
+    let text = row.text.copy
+    if text == [UInt8]("*") {
+      self.init(.everything, oid: 0, name: [])
+    } else if text.starts(with: [UInt8]("label:")) {
+      throw PolicyError(
+        .notSupported, "labels are not available in this version: object", row.text,
+        hint: "Name a schema, a relation or a column instead: schema.*, schema.name, schema.name.column.")
+    } else if text.starts(with: [UInt8]("database:")) {
+      try self.init(database: Array(text.dropFirst(9)), row)
+    } else if text.starts(with: [UInt8]("function:")) {
+      try self.init(function: Array(text.dropFirst(9)), row)
+    } else {
+      try self.init(relation: text, row)
+    }
+  }
+
+  private init(_ kind: Kind, oid: UInt32, name: [UInt8], column: Int16 = 0, columnName: [UInt8] = []) {
+    self.kind = kind
+    self.oid = oid
+    self.name = name
+    self.column = column
+    self.columnName = columnName
+  }
+
+  private init(database: [UInt8], _ row: ObjectRow) throws(PolicyError) {
+    guard !database.isEmpty else { throw ObjectPattern.malformed(row) }
+    let quoted = database.first == 34 ? ObjectName.identifiers(database) : nil
+    guard let quoted else {
+      self.init(.database, oid: 0, name: database)
+      return
+    }
+    guard quoted.count == 1, let name = quoted.first else { throw ObjectPattern.malformed(row) }
+    self.init(.database, oid: 0, name: name.bytes)
+  }
+
+  private init(function: [UInt8], _ row: ObjectRow) throws(PolicyError) {
+    guard let parts = ObjectName.identifiers(function), parts.count == 2, !parts.contains(where: \.isStar) else {
+      throw ObjectPattern.malformed(row)
+    }
+    self.init(.function, oid: row.object, name: ObjectName.joined(parts))
+  }
+
+  private init(relation text: [UInt8], _ row: ObjectRow) throws(PolicyError) {
+    guard let parts = ObjectName.identifiers(text), let first = parts.first, let last = parts.last,
+      !parts.dropLast().contains(where: \.isStar)
+    else { throw ObjectPattern.malformed(row) }
+    switch parts.count {
+    case 2 where last.isStar:
+      self.init(.schema, oid: row.schema, name: first.bytes)
+    case 2:
+      self.init(.relation, oid: row.object, name: ObjectName.joined(parts))
+    case 3 where !last.isStar:
+      let relation = ObjectName.joined(Array(parts.dropLast()))
+      self.init(.column, oid: row.object, name: relation, column: row.column, columnName: last.bytes)
+    default:
+      throw ObjectPattern.malformed(row)
+    }
+  }
+
+  private static func malformed(_ row: ObjectRow) -> PolicyError {
+    PolicyError(
+      .invalidParameter, "invalid object", row.text,
+      hint: "Accepted: *, schema.*, schema.name, schema.name.column, database:name, function:schema.name.")
+  }
+}
+
+/// The name of an object as the server writes it, qualified and quoted as needed, read as identifiers: a sequence of
+/// their bytes without quotes, a zero byte for each dot between them. What follows a parenthesis, a function's
+/// arguments, is left out.
+struct ObjectName: Sequence {
+  /// As the server writes it.
+  let text: TextView
+
+  init(_ text: TextView) { self.text = text }
+
+  struct Identifier {
+    let bytes: [UInt8]
+    /// A star without quotes.
+    let isStar: Bool
+  }
+
+  func makeIterator() -> Iterator { Iterator(text: text) }
+
+  struct Iterator: IteratorProtocol {
+    fileprivate let text: TextView
+    private var index = 0
+    private var isQuoted = false
+
+    fileprivate init(text: TextView) { self.text = text }
+
+    mutating func next() -> UInt8? {
+      while let byte = text.bytes.element(at: index) {
+        index &+= 1
+        if byte != 34 {
+          guard !isQuoted else { return byte }
+          return byte == 40 ? nil : byte == 46 ? 0 : byte
+        }
+        if isQuoted, text.bytes.element(at: index) == 34 {
+          index &+= 1
+          return byte
+        }
+        isQuoted.toggle()
+      }
+      return nil
+    }
+  }
+
+  func equals(_ name: [UInt8]) -> Bool {
+    var expected = name.makeIterator()
+    for byte in self {
+      guard expected.next() == byte else { return false }
+    }
+    return expected.next() == nil
+  }
+
+  /// The name of its schema; nil where it has none. `isItself`: it is a schema's name.
+  func schema(isItself: Bool) -> Prefix? {
+    guard isItself || contains(0) else { return nil }
+    return Prefix(name: self)
+  }
+
+  /// What is before the first dot.
+  struct Prefix: Sequence {
+    fileprivate let name: ObjectName
+
+    func makeIterator() -> Iterator { Iterator(base: name.makeIterator()) }
+
+    struct Iterator: IteratorProtocol {
+      fileprivate var base: ObjectName.Iterator
+
+      mutating func next() -> UInt8? {
+        guard let byte = base.next(), byte != 0 else { return nil }
+        return byte
+      }
+    }
+  }
+
+  /// Reads what a user wrote by SQL's rules: folded to lower case but within double quotes.
+  /// nil where it is no dotted list of identifiers.
+  static func identifiers(_ text: [UInt8]) -> [Identifier]? {
+    var parts: [Identifier] = []
+    var bytes: [UInt8] = []
+    var isQuoted = false
+    var hadQuotes = false
+    var rest = text[...]
+    while let byte = rest.popFirst() {
+      if isQuoted {
+        if byte == 34 && rest.first == 34 { _ = rest.popFirst() } else if byte == 34 { isQuoted = false; continue }
+        bytes.append(byte)
+      } else if byte == 46 {
+        guard !bytes.isEmpty else { return nil }
+        parts.append(Identifier(bytes: bytes, isStar: !hadQuotes && bytes == [42]))
+        bytes = []
+        hadQuotes = false
+      } else if byte == 34 {
+        guard bytes.isEmpty, !hadQuotes else { return nil }
+        isQuoted = true
+        hadQuotes = true
+      } else {
+        guard !hadQuotes, byte > 32, byte != 40, byte != 41 else { return nil }
+        bytes.append(byte >= 65 && byte <= 90 ? byte &+ 32 : byte)
+      }
+    }
+    guard !isQuoted, !bytes.isEmpty else { return nil }
+    parts.append(Identifier(bytes: bytes, isStar: !hadQuotes && bytes == [42]))
+    return parts
+  }
+
+  static func joined(_ parts: [Identifier]) -> [UInt8] {
+    Array(parts.map(\.bytes).joined(separator: [0]))
+  }
+}

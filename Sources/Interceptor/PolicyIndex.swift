@@ -1,0 +1,178 @@
+import Contract
+
+/// A guard as far as it can be judged without looking at the rest of it.
+struct Rule {
+  /// Of the guard: see Guard.rank.
+  let rank: Int64
+  /// Number of the guard in the policy.
+  let number: Int
+  /// Number of the entry of its objects that is about a column; -1 where the rule is about the whole object.
+  let column: Int
+  let classes: WardenClasses
+  let action: WardenAction
+  let hasTags: Bool
+}
+
+/// Rules for one object, or for any, the highest rank first.
+struct RuleTable {
+  private(set) var classes: WardenClasses = 0
+  private(set) var hasTags = false
+  private(set) var general: [Rule] = []
+  /// Rules for members of a role alone, so that guards for a thousand roles cost what those of one role cost.
+  private(set) var byRole: [UInt32: [Rule]] = [:]
+
+  mutating func add(_ rule: Rule, roles: [UInt32]?) {
+    classes |= rule.classes
+    hasTags = hasTags || rule.hasTags
+    guard let roles else {
+      general.append(rule)
+      return
+    }
+    for role in roles { byRole[role, default: []].append(rule) }
+  }
+
+  func sorted() -> RuleTable {
+    var table = self
+    table.general = RuleTable.sorted(general)
+    table.byRole = byRole.mapValues { RuleTable.sorted($0) }
+    return table
+  }
+
+  private static func sorted(_ rules: [Rule]) -> [Rule] {
+    rules.sorted { one, other in one.rank > other.rank || (one.rank == other.rank && one.number < other.number) }
+  }
+}
+
+/// Rules for objects that did not exist when the policy was loaded, by name.
+struct NameTable {
+  private var buckets: [UInt64: [(name: [UInt8], table: RuleTable)]] = [:]
+
+  var isEmpty: Bool { buckets.isEmpty }
+
+  mutating func add(_ name: [UInt8], _ rule: Rule, roles: [UInt32]?) {
+    var bucket = buckets[NameTable.hash(name)] ?? []
+    var table = RuleTable()
+    if let index = bucket.firstIndex(where: { $0.name == name }) { table = bucket.remove(at: index).table }
+    table.add(rule, roles: roles)
+    bucket.append((name, table))
+    buckets[NameTable.hash(name)] = bucket
+  }
+
+  mutating func sort() {
+    buckets = buckets.mapValues { bucket in bucket.map { ($0.name, $0.table.sorted()) } }
+  }
+
+  /// The rules for the name `bytes` spell.
+  func table(for bytes: some Sequence<UInt8>) -> RuleTable? {
+    guard let bucket = buckets[NameTable.hash(bytes)] else { return nil }
+    for entry in bucket where bytes.elementsEqual(entry.name) { return entry.table }
+    return nil
+  }
+
+  /// FNV-1a: names are looked up from C's bytes without a copy of them as a key.
+  private static func hash(_ bytes: some Sequence<UInt8>) -> UInt64 {
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+    return hash
+  }
+}
+
+/// The policy in force, compiled so that a decision costs the same for ten guards and for ten thousand.
+final class PolicyIndex {
+  let guards: [Guard]
+  let exemptions: [Exemption]
+  /// Classes that some guard asks for.
+  let asked: WardenClasses
+  /// Command tags that some guard asks for.
+  private let tags: [[UInt8]]
+  let anyObject: RuleTable
+  private let byObject: [UInt64: RuleTable]
+  let relationNames: NameTable
+  let functionNames: NameTable
+  let schemaNames: NameTable
+  let databaseNames: NameTable
+
+  init(guards: [Guard], exemptions: [Exemption]) {
+    var builder = PolicyIndexBuilder()
+    for (number, entry) in guards.enumerated() { builder.add(entry, number: number) }
+    builder.sort()
+    self.guards = guards
+    self.exemptions = exemptions
+    asked = builder.asked
+    tags = builder.tags
+    anyObject = builder.anyObject
+    byObject = builder.byObject
+    relationNames = builder.relationNames
+    functionNames = builder.functionNames
+    schemaNames = builder.schemaNames
+    databaseNames = builder.databaseNames
+  }
+
+  func entry(_ number: Int) -> Guard? {
+    guards.indices.contains(number) ? guards[number] : nil
+  }
+
+  /// The rules for an object of this catalog; of a schema: for everything in it.
+  func table(catalog: UInt32, oid: UInt32) -> RuleTable? {
+    byObject[PolicyIndex.key(catalog: catalog, oid: oid)]
+  }
+
+  /// The command as a tag that some guard asks for.
+  func tag(_ command: TextView) -> [UInt8]? {
+    for tag in tags where command.equals(tag) { return tag }
+    return nil
+  }
+
+  /// OIDs are unique within a catalog only.
+  static func key(catalog: UInt32, oid: UInt32) -> UInt64 { UInt64(catalog) << 32 | UInt64(oid) }
+}
+
+private struct PolicyIndexBuilder {
+  var asked: WardenClasses = 0
+  var tags: [[UInt8]] = []
+  var anyObject = RuleTable()
+  var byObject: [UInt64: RuleTable] = [:]
+  var relationNames = NameTable()
+  var functionNames = NameTable()
+  var schemaNames = NameTable()
+  var databaseNames = NameTable()
+
+  mutating func add(_ entry: Guard, number: Int) {
+    asked |= entry.statements.asked
+    for tag in entry.statements.tags where !tags.contains(tag) { tags.append(tag) }
+    let roles = entry.roles
+    for (index, object) in entry.objects.enumerated() {
+      let rule = Rule(
+        rank: entry.rank, number: number, column: object.kind == .column ? index : -1,
+        classes: entry.statements.classes, action: entry.action, hasTags: !entry.statements.tags.isEmpty)
+      add(rule, for: object, roles: roles)
+    }
+  }
+
+  mutating func sort() {
+    anyObject = anyObject.sorted()
+    byObject = byObject.mapValues { $0.sorted() }
+    relationNames.sort()
+    functionNames.sort()
+    schemaNames.sort()
+    databaseNames.sort()
+  }
+
+  private mutating func add(_ rule: Rule, for object: ObjectPattern, roles: [UInt32]?) {
+    switch object.kind {
+    case .everything: anyObject.add(rule, roles: roles)
+    case .database: databaseNames.add(object.name, rule, roles: roles)
+    case .schema where object.oid == 0: schemaNames.add(object.name, rule, roles: roles)
+    case .schema: add(rule, Catalog.schema, object.oid, roles)
+    case .function where object.oid == 0: functionNames.add(object.name, rule, roles: roles)
+    case .function: add(rule, Catalog.function, object.oid, roles)
+    case .relation where object.oid == 0, .column where object.oid == 0:
+      relationNames.add(object.name, rule, roles: roles)
+    case .relation, .column: add(rule, Catalog.relation, object.oid, roles)
+    }
+  }
+
+  private mutating func add(_ rule: Rule, _ catalog: UInt32, _ oid: UInt32, _ roles: [UInt32]?) {
+    byObject[PolicyIndex.key(catalog: catalog, oid: oid), default: RuleTable()].add(rule, roles: roles)
+  }
+}

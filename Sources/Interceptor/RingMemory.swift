@@ -1,0 +1,177 @@
+import Contract
+
+/// A ring whose header has been found to make sense, as it was at that moment.
+///
+/// The header lies in a mapped file, so it may say anything. All addresses are computed here, from numbers that were
+/// checked here and are kept here: nothing is read twice.
+@safe struct RingMemory {
+  private let header: UnsafeMutableRawPointer
+  private let data: UnsafeMutableRawPointer
+  let capacity: UInt64
+  let head: UInt64
+  let tail: UInt64
+
+  /// As in WardenRing; contract.c and the tests pin them down.
+  private enum Offset {
+    static let capacity = 0
+    static let head = 64
+    static let writing = 72
+    static let lastStatement = 88
+    static let tail = 128
+  }
+
+  static let smallestCapacity: UInt64 = 64 << 10
+  static let largestCapacity: UInt64 = 1 << 40
+
+  /// nil where the header contradicts itself.
+  @inline(__always)
+  init?(_ ring: UnsafeMutablePointer<WardenRing>, _ data: UnsafeMutablePointer<UInt8>) {
+    let header = UnsafeMutableRawPointer(ring)
+    unsafe self.header = header
+    unsafe self.data = UnsafeMutableRawPointer(data)
+    capacity = unsafe header.load(fromByteOffset: Offset.capacity, as: UInt64.self)
+    // tail first: read the other way round, a tail could be seen that is ahead of the head seen.
+    tail = unsafe Self.acquire(header + Offset.tail)
+    head = unsafe Self.acquire(header + Offset.head)
+    let isAligned = unsafe UInt(bitPattern: data) & 7 == 0
+    guard isAligned, capacity >= Self.smallestCapacity, capacity <= Self.largestCapacity else { return nil }
+    guard (capacity | head | tail) & 7 == 0, head < 1 << 62, tail <= head, head &- tail <= capacity else { return nil }
+  }
+
+  var used: UInt64 { head &- tail }
+
+  /// How many bytes follow `position` without a wrap.
+  @inline(__always)
+  func contiguous(at position: UInt64) -> UInt64 { capacity &- position % capacity }
+
+  /// What begins at `position`; nil where there is nothing, or nothing that makes sense.
+  @inline(__always)
+  func slot(at position: UInt64) -> RingSlot? {
+    guard position & 7 == 0, position >= tail, position < head else { return nil }
+    let offset = position % capacity
+    let start = unsafe data + Int(truncatingIfNeeded: offset)
+    let length = UInt64(unsafe start.load(fromByteOffset: RecordLayout.length, as: UInt32.self))
+    guard length & 7 == 0, length >= 8, length <= capacity &- offset, length <= head &- position else { return nil }
+    let slot = unsafe RingSlot(start, length: Int(truncatingIfNeeded: length))
+    return slot.isSound(at: position) ? slot : nil
+  }
+
+  /// Memory for a new record at `position`, which the caller has found to be free.
+  @inline(__always)
+  func writer(at position: UInt64, length: UInt64) -> ByteWriter {
+    let offset = position % capacity
+    let room = min(length, capacity &- offset)
+    return unsafe ByteWriter(data + Int(truncatingIfNeeded: offset), capacity: Int(truncatingIfNeeded: room))
+  }
+
+  // The producer's words.
+
+  @inline(__always)
+  func beginWriting() { unsafe warden_store_release(Self.word(header + Offset.writing), 1) }
+
+  /// Publishes everything written so far up to `newHead`.
+  @inline(__always)
+  func publish(_ newHead: UInt64) {
+    unsafe warden_store_release(Self.word(header + Offset.head), newHead)
+    unsafe warden_store_release(Self.word(header + Offset.writing), 0)
+  }
+
+  var lastStatement: UInt64 {
+    get { unsafe header.load(fromByteOffset: Offset.lastStatement, as: UInt64.self) }
+    nonmutating set { unsafe header.storeBytes(of: newValue, toByteOffset: Offset.lastStatement, as: UInt64.self) }
+  }
+
+  // The consumer's word.
+
+  func release(upTo newTail: UInt64) { unsafe warden_store_release(Self.word(header + Offset.tail), newTail) }
+
+  /// For a header that contradicts itself: what is between tail and head is lost, the ring is usable again.
+  /// Nothing is done where not even head makes sense.
+  static func abandon(_ ring: UnsafeMutablePointer<WardenRing>) {
+    let header = UnsafeMutableRawPointer(ring)
+    let head = unsafe acquire(header + Offset.head)
+    guard head & 7 == 0, head < 1 << 62 else { return }
+    unsafe warden_store_release(word(header + Offset.tail), head)
+  }
+
+  @unsafe private static func word(_ address: UnsafeMutableRawPointer) -> UnsafeMutablePointer<UInt64> {
+    unsafe address.assumingMemoryBound(to: UInt64.self)
+  }
+
+  @unsafe private static func acquire(_ address: UnsafeMutableRawPointer) -> UInt64 {
+    unsafe warden_load_acquire(word(address))
+  }
+}
+
+/// A published record, or a pad.
+@safe struct RingSlot {
+  private let start: UnsafeMutableRawPointer
+  let length: Int
+
+  @inline(__always)
+  fileprivate init(_ start: UnsafeMutableRawPointer, length: Int) {
+    unsafe self.start = start
+    self.length = length
+  }
+
+  @inline(__always)
+  fileprivate func isSound(at position: UInt64) -> Bool {
+    let kind = unsafe start.load(fromByteOffset: RecordLayout.kind, as: UInt32.self)
+    if kind == RecordLayout.padKind { return true }
+    guard kind == RecordLayout.recordKind, length >= RecordLayout.smallest else { return false }
+    let trailer = unsafe start.load(fromByteOffset: length &- RecordLayout.trailerSize, as: UInt64.self)
+    let written = unsafe start.load(fromByteOffset: RecordLayout.position, as: UInt64.self)
+    return written == position && trailer == seq
+  }
+
+  var isPad: Bool {
+    unsafe start.load(fromByteOffset: RecordLayout.kind, as: UInt32.self) == RecordLayout.padKind
+  }
+
+  /// Its address as C takes it.
+  @unsafe var address: UnsafePointer<UInt8> {
+    unsafe UnsafePointer(start.assumingMemoryBound(to: UInt8.self))
+  }
+
+  var seq: UInt64 { unsafe start.load(fromByteOffset: RecordLayout.seq, as: UInt64.self) }
+
+  var statementNo: UInt64 { unsafe start.load(fromByteOffset: RecordLayout.statementNo, as: UInt64.self) }
+
+  var isStatement: Bool {
+    let event = unsafe start.load(fromByteOffset: RecordLayout.event, as: UInt8.self)
+    return UInt32(event) == WARDEN_EVENT_STATEMENT.rawValue
+  }
+
+  var subtransaction: UInt32 { unsafe start.load(fromByteOffset: RecordLayout.subtransaction, as: UInt32.self) }
+
+  var hadSecret: Bool {
+    unsafe start.load(fromByteOffset: RecordLayout.flags, as: UInt16.self) & RecordLayout.secretFlag != 0
+  }
+
+  @inline(__always)
+  var state: UInt32 { unsafe warden_load_acquire32(stateWord) }
+
+  /// False where the state is not `expected` any more.
+  @inline(__always)
+  func exchange(_ expected: UInt32, _ desired: UInt32) -> Bool {
+    unsafe warden_compare_exchange(stateWord, expected, desired)
+  }
+
+  /// Sets one bit; true once it is set. The other side changes the word a few times in a record's life, so a few
+  /// attempts are enough.
+  @discardableResult
+  func set(_ bit: UInt32) -> Bool {
+    for _ in 0..<8 {
+      let state = state
+      if state & bit != 0 || exchange(state, state | bit) { return true }
+    }
+    return false
+  }
+
+  /// The fixed part, where the completion goes.
+  var fixedPart: ByteWriter { unsafe ByteWriter(start, capacity: min(length, RecordLayout.variable)) }
+
+  private var stateWord: UnsafeMutablePointer<UInt32> {
+    unsafe (start + RecordLayout.state).assumingMemoryBound(to: UInt32.self)
+  }
+}

@@ -1,0 +1,30 @@
+import Contract
+
+/// What pg_warden holds for itself in every mode: its objects change by its functions only, its audit data not at all.
+enum SelfProtection {
+  static let name: StaticString = "self-protection"
+
+  /// What neither changes an object nor takes it away. MISC among them: pg_dump locks every table it reads.
+  private static let harmless: WardenClasses =
+    WARDEN_CLASS_READ | WARDEN_CLASS_COPY_OUT | WARDEN_CLASS_COPY_PROGRAM | WARDEN_CLASS_SERVER_FILE
+    | WARDEN_CLASS_FUNCTION | WARDEN_CLASS_MISC | WARDEN_CLASS_SET | WARDEN_CLASS_CONNECT
+    | WARDEN_CLASS_TRANSACTION
+
+  /// What of an access is refused; 0 where nothing is.
+  @inline(__always)
+  static func refused(_ access: AccessView, of statement: StatementView, in session: SessionView) -> WardenClasses {
+    let flags = access.object.flags
+    guard flags & (WARDEN_OBJECT_OWN | WARDEN_OBJECT_AUDIT) != 0 else { return 0 }
+    let isAudit = flags & WARDEN_OBJECT_AUDIT != 0
+    if session.isBreakingGlass && (!isAudit || statement.dropsExtension) { return 0 }
+    let classes = access.classes & ~harmless
+    if isAudit { return classes }
+    // Membership in pg_warden's roles is granted like any other; the roles themselves do not change.
+    let isGrant = access.classes & WARDEN_CLASS_GRANT != 0 || isGrantOfRole(statement.command)
+    return isGrant ? classes & ~(WARDEN_CLASS_GRANT | WARDEN_CLASS_ROLE) : classes
+  }
+
+  private static func isGrantOfRole(_ command: TextView) -> Bool {
+    command.equals("GRANT ROLE") || command.equals("REVOKE ROLE")
+  }
+}

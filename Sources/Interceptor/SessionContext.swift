@@ -1,0 +1,110 @@
+import Contract
+
+/// What the audit says of a session: who, from where, what for. Encoded once per change of it; every record carries
+/// a copy.
+///
+/// One byte of version, then for each field its length as u16 (all ones = NULL) and its bytes.
+struct SessionContext {
+  var database: ByteView
+  var sessionUser: ByteView
+  var role: ByteView
+  var identity: ByteView
+  var agent: ByteView
+  var application: ByteView
+  var clientAddress: ByteView
+  var environment: ByteView
+  var intent: ByteView
+  var ticket: ByteView
+  var run: ByteView
+
+  private static let version: UInt8 = 1
+  private static let fieldCount = 11
+  private static let smallest = 1 + fieldCount * 2
+
+  init(_ session: WardenSession) {
+    unsafe database = ByteView(session.database)
+    unsafe sessionUser = ByteView(session.session_user)
+    unsafe role = ByteView(session.role)
+    unsafe identity = ByteView(session.identity)
+    unsafe agent = ByteView(session.agent)
+    unsafe application = ByteView(session.application)
+    unsafe clientAddress = ByteView(session.client_address)
+    unsafe environment = ByteView(session.environment)
+    unsafe intent = ByteView(session.intent)
+    unsafe ticket = ByteView(session.ticket)
+    unsafe run = ByteView(session.run)
+  }
+
+  /// nil where `encoded` is no context.
+  init?(encoded: ByteView) {
+    var reader = ByteReader(encoded)
+    guard reader.number(UInt8.self) == Self.version else { return nil }
+    database = Self.field(&reader)
+    sessionUser = Self.field(&reader)
+    role = Self.field(&reader)
+    identity = Self.field(&reader)
+    agent = Self.field(&reader)
+    application = Self.field(&reader)
+    clientAddress = Self.field(&reader)
+    environment = Self.field(&reader)
+    intent = Self.field(&reader)
+    ticket = Self.field(&reader)
+    run = Self.field(&reader)
+    if reader.failed { return nil }
+  }
+
+  /// Nothing is written where there is no room for the shortest context.
+  func encode(into writer: inout ByteWriter) {
+    let room = min(writer.room, RecordLayout.longestContext)
+    guard room >= Self.smallest else { return }
+    let limit = fieldLimit(fitting: room &- Self.smallest)
+    writer.append(Self.version)
+    for index in 0..<Self.fieldCount { Self.write(field(index), limit, into: &writer) }
+  }
+
+  /// The longest that a field may be, so that long fields are cut before short ones.
+  private func fieldLimit(fitting room: Int) -> Int {
+    var fits = 0
+    var tooLong = RecordLayout.longestContext
+    while tooLong &- fits > 1 {
+      let middle = (fits &+ tooLong) / 2
+      if total(limit: middle) <= room { fits = middle } else { tooLong = middle }
+    }
+    return fits
+  }
+
+  private func total(limit: Int) -> Int {
+    var sum = 0
+    for index in 0..<Self.fieldCount { sum &+= min(field(index).count, limit) }
+    return sum
+  }
+
+  private func field(_ index: Int) -> ByteView {
+    switch index {
+    case 0: database
+    case 1: sessionUser
+    case 2: role
+    case 3: identity
+    case 4: agent
+    case 5: application
+    case 6: clientAddress
+    case 7: environment
+    case 8: intent
+    case 9: ticket
+    default: run
+    }
+  }
+
+  private static func write(_ field: ByteView, _ limit: Int, into writer: inout ByteWriter) {
+    guard !field.isNull else { return writer.append(native: RecordLayout.null16) }
+    let kept = UTF8Shape.cut(field, to: limit)
+    writer.append(native: UInt16(truncatingIfNeeded: kept))
+    writer.append(field.prefix(kept))
+  }
+
+  private static func field(_ reader: inout ByteReader) -> ByteView {
+    let length = reader.number(UInt16.self)
+    guard length != RecordLayout.null16 else { return .null }
+    return reader.view(Int(length))
+  }
+}

@@ -1,0 +1,99 @@
+import Contract
+
+/// An entry of `subjects => '{…}'`.
+enum SubjectPattern {
+  /// `*`
+  case everyone
+  /// `role:NAME`; 0 where the role does not exist (any more), which matches nobody
+  case role(UInt32)
+  /// `application:GLOB`
+  case application([UInt8])
+  /// `anonymous`: no verified identity
+  case anonymous
+
+  init(_ row: SubjectRow) throws(PolicyError) {
+    let text = row.text.copy
+    if text == [UInt8]("*") {
+      self = .everyone
+    } else if text == [UInt8]("anonymous") {
+      self = .anonymous
+    } else if text.starts(with: [UInt8]("role:")), text.count > 5 {
+      self = .role(row.role)
+    } else if text.starts(with: [UInt8]("application:")), text.count > 12 {
+      self = .application(Array(text.dropFirst(12)))
+    } else if SubjectPattern.isPlanned(text) {
+      throw PolicyError(
+        .notSupported, "verified identities are not available in this version: subject", row.text,
+        hint: "Accepted: *, role:NAME, application:GLOB, anonymous.")
+    } else {
+      throw PolicyError(
+        .invalidParameter, "invalid subject", row.text,
+        hint: "Accepted: *, role:NAME, application:GLOB, anonymous.")
+    }
+  }
+
+  /// Whether the pattern is for the session. `asUser`: membership of the session's user counts like that of its
+  /// role. So it is for what restricts; what permits must not be smuggled in by SET ROLE's other end.
+  func matches(_ session: SessionView, asUser: Bool) -> Bool {
+    switch self {
+    case .everyone:
+      return true
+    case .anonymous:
+      return session.identity.isNull
+    case .application(let glob):
+      return Glob.matches(glob, session.application)
+    case .role(let role):
+      guard role != 0 else { return false }
+      for member in session.roleMemberships where member == role { return true }
+      guard asUser else { return false }
+      for member in session.userMemberships where member == role { return true }
+      return false
+    }
+  }
+
+  /// The role of a `role:NAME` that exists.
+  var role: UInt32? {
+    if case .role(let role) = self, role != 0 { return role }
+    return nil
+  }
+
+  private static func isPlanned(_ text: [UInt8]) -> Bool {
+    text.starts(with: [UInt8]("identity:")) || text.starts(with: [UInt8]("group:"))
+      || text.starts(with: [UInt8]("agent:"))
+  }
+}
+
+/// Patterns with `*` (any bytes) and `?` (one character).
+enum Glob {
+  /// Goes back to the last star only, so that the work is bounded by the product of both lengths.
+  static func matches(_ glob: [UInt8], _ text: TextView) -> Bool {
+    var rest = glob[...]
+    var position = 0
+    var retry: (rest: ArraySlice<UInt8>, position: Int)?
+    while true {
+      if rest.first == 42 {
+        rest = rest.dropFirst()
+        retry = (rest, position)
+      } else if let byte = text.bytes.element(at: position), let wanted = rest.first,
+        wanted == byte || wanted == 63
+      {
+        rest = rest.dropFirst()
+        position = wanted == 63 ? afterCharacter(text, position) : position &+ 1
+      } else if rest.isEmpty, position >= text.count {
+        return true
+      } else if let last = retry, last.position < text.count {
+        rest = last.rest
+        position = last.position &+ 1
+        retry = (rest, position)
+      } else {
+        return false
+      }
+    }
+  }
+
+  private static func afterCharacter(_ text: TextView, _ position: Int) -> Int {
+    var next = position &+ 1
+    while let byte = text.bytes.element(at: next), byte & 0xC0 == 0x80 { next &+= 1 }
+    return next
+  }
+}

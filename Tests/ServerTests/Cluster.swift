@@ -1,0 +1,154 @@
+import Foundation
+
+/// A private PostgreSQL cluster: own data directory, own Unix socket, no TCP.
+///
+/// Each cluster has a keeper, a shell that waits for the end of its standard input and then stops the server and
+/// removes the directory. The test process holds the other end of that pipe, so that the keeper also does its work
+/// when the test process crashes or is killed.
+final class Cluster {
+    let socketDirectory: String
+    private let base: String
+    private let keeper: Process
+    private let keeperInput: FileHandle
+
+    private var data: String { base + "/data" }
+    private var logFile: String { base + "/server.log" }
+
+    /// - Parameter settings: lines of postgresql.conf, `name = value`.
+    init(_ settings: [String]) throws {
+        base = try ServerUser.makeDirectory()
+        socketDirectory = base + "/socket"
+        let script = """
+            trap '' INT TERM HUP
+            while read -r line; do :; done
+            \(PgConfig.bindir)/pg_ctl -D \(base)/data -m immediate -s stop
+            rm -rf \(base)
+            """
+        let pipe = Pipe()
+        keeper = ServerUser.process(["/bin/sh", "-c", script])
+        keeper.standardInput = pipe
+        keeper.standardOutput = FileHandle.nullDevice
+        keeper.standardError = FileHandle.nullDevice
+        keeperInput = pipe.fileHandleForWriting
+        // The server must not inherit it: it would keep its own keeper waiting.
+        _ = fcntl(keeperInput.fileDescriptor, F_SETFD, FD_CLOEXEC)
+        try keeper.run()
+        Cluster.stopAtExit(self)
+
+        let initdb = [
+            "\(PgConfig.bindir)/initdb", "--pgdata=\(data)", "--username=postgres", "--auth=trust",
+            "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions",
+        ]
+        _ = try ServerUser.run(initdb)
+        _ = try ServerUser.run(["mkdir", "-m", "700", socketDirectory])
+        try configure(Cluster.commonSettings + ["unix_socket_directories = '\(socketDirectory)'"] + settings)
+        try start()
+    }
+
+    private static let commonSettings = [
+        "listen_addresses = ''",
+        // The tests kill servers, never the machine.
+        "fsync = off",
+        "shared_buffers = 32MB",
+        "max_connections = 60",
+        // One writer per governed database, and each suite has a database.
+        "max_worker_processes = 32",
+        // A statement that hangs fails its test instead of the whole run.
+        "statement_timeout = '120s'",
+        "log_line_prefix = '%m [%p] %q%u@%d '",
+    ]
+
+    /// Appends to postgresql.conf; the last value of a setting counts. In force after the next start.
+    func configure(_ settings: [String]) throws {
+        let lines = settings.map { $0 + "\n" }.joined()
+        let file = try FileHandle(forUpdating: URL(fileURLWithPath: data + "/postgresql.conf"))
+        try file.seekToEnd()
+        try file.write(contentsOf: Data(lines.utf8))
+        try file.close()
+    }
+
+    func start() throws {
+        do {
+            _ = try ServerUser.run(["\(PgConfig.bindir)/pg_ctl", "-D", data, "-l", logFile, "-w", "-s", "start"])
+        } catch {
+            throw HarnessError("the server does not start:\n" + log().suffix(2000))
+        }
+    }
+
+    enum StopMode: String { case fast, immediate }
+
+    func shutDown(_ mode: StopMode = .fast) throws {
+        _ = try ServerUser.run(["\(PgConfig.bindir)/pg_ctl", "-D", data, "-m", mode.rawValue, "-w", "-s", "stop"])
+    }
+
+    func restart(_ mode: StopMode = .fast) throws {
+        try shutDown(mode)
+        try start()
+    }
+
+    /// Kills a backend as the kernel would for want of memory, and waits until the server has recovered.
+    func killBackend(_ process: Int32) throws {
+        // Connections are refused from now until the server is up again; before the postmaster notices, they are not.
+        let starts = log().components(separatedBy: "ready to accept connections").count
+        kill(process, SIGKILL)
+        try waitUntil("the server has recovered") {
+            log().components(separatedBy: "ready to accept connections").count > starts
+        }
+    }
+
+    func log() -> String {
+        (try? String(contentsOfFile: logFile, encoding: .utf8)) ?? ""
+    }
+
+    func connect(
+        role: String = "postgres", database: String = "postgres", options: String = "", application: String = "test"
+    ) throws -> Connection {
+        try Connection([
+            "host": socketDirectory, "user": role, "dbname": database, "options": options,
+            "application_name": application, "client_encoding": "UTF8",
+        ])
+    }
+
+    /// A file in the cluster's directory that the server may write to.
+    func path(_ name: String) -> String { base + "/" + name }
+
+    /// Stops the server for good and removes everything.
+    func remove() {
+        guard keeper.isRunning else { return }
+        try? keeperInput.close()
+        keeper.waitUntilExit()
+    }
+
+    deinit { remove() }
+}
+
+// MARK: - At exit
+
+extension Cluster {
+    /// Suites run one after another (`ServerTests` is serialized), so that nothing here is reached from two threads.
+    private nonisolated(unsafe) static var running: [WeakCluster] = []
+
+    private struct WeakCluster { weak var cluster: Cluster? }
+
+    /// Clusters of static lifetime have no deinit; the run must not end before they are gone.
+    private static func stopAtExit(_ cluster: Cluster) {
+        if running.isEmpty {
+            atexit { for entry in Cluster.running { entry.cluster?.remove() } }
+        }
+        running.append(WeakCluster(cluster: cluster))
+    }
+}
+
+struct HarnessError: Error, CustomStringConvertible {
+    let description: String
+    init(_ description: some StringProtocol) { self.description = String(description) }
+}
+
+/// Polls; the deadline is there to end a run that hangs, not to measure anything.
+func waitUntil(_ what: String, _ condition: () throws -> Bool) throws {
+    for _ in 0..<1200 {
+        if try condition() { return }
+        usleep(50_000)
+    }
+    throw HarnessError("waited in vain until \(what)")
+}

@@ -1,0 +1,340 @@
+/* pg_warden 1.0 */
+
+\echo Use "CREATE EXTENSION pg_warden" to load this file. \quit
+
+CREATE SCHEMA warden;
+COMMENT ON SCHEMA warden IS 'pg_warden: policies, audit trail and the functions that govern this database';
+
+CREATE SCHEMA warden_views;
+COMMENT ON SCHEMA warden_views IS 'pg_warden: one view per masked table, what a masked subject sees of it';
+
+-- Refuses where the library was not preloaded: everything else would be a promise that nothing keeps.
+CREATE FUNCTION warden.require_preload() RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'warden_sql_require_preload';
+SELECT warden.require_preload();
+DROP FUNCTION warden.require_preload();
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- Roles. Roles belong to the cluster: other databases may use them, so DROP EXTENSION leaves them.
+-- ---------------------------------------------------------------------------------------------------------------
+
+DO $$
+DECLARE
+    wanted text;
+BEGIN
+    FOREACH wanted IN ARRAY ARRAY['warden_admin', 'warden_reviewer', 'warden_auditor'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = wanted) THEN
+            EXECUTE pg_catalog.format('CREATE ROLE %I NOLOGIN', wanted);
+        END IF;
+    END LOOP;
+END
+$$;
+
+GRANT USAGE ON SCHEMA warden TO PUBLIC;
+GRANT USAGE ON SCHEMA warden_views TO warden_admin, warden_auditor;
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- Policies
+-- ---------------------------------------------------------------------------------------------------------------
+
+CREATE TABLE warden.guard_policy (
+    name         text PRIMARY KEY,
+    action       text NOT NULL,
+    statements   text[] NOT NULL,
+    objects      text[] NOT NULL,
+    -- what each entry of objects named when the guard was made: the rule follows a rename
+    relations    regclass[] NOT NULL,
+    subjects     text[] NOT NULL,
+    environments text[] NOT NULL,
+    message      text,
+    priority     int NOT NULL,
+    builtin      boolean NOT NULL DEFAULT false
+);
+COMMENT ON TABLE warden.guard_policy IS 'The guards in force; written by warden.guard() and warden.unguard() only';
+
+CREATE TABLE warden.mask_policy (
+    relation    regclass NOT NULL,
+    attnum      int2 NOT NULL,
+    -- with attnum: after a restore the name tells which column is meant
+    column_name name NOT NULL,
+    method      text NOT NULL,
+    options     jsonb NOT NULL,
+    expression  text NOT NULL,
+    PRIMARY KEY (relation, attnum)
+);
+COMMENT ON TABLE warden.mask_policy IS 'The masks in force; written by warden.mask() and warden.unmask() only';
+
+CREATE SEQUENCE warden.exemption_id;
+CREATE TABLE warden.exemption_policy (
+    id        bigint PRIMARY KEY DEFAULT pg_catalog.nextval('warden.exemption_id'),
+    subjects  text[] NOT NULL,
+    targets   text[] NOT NULL,
+    relations regclass[] NOT NULL,
+    until     timestamptz,
+    reason    text,
+    made_by   name NOT NULL DEFAULT SESSION_USER,
+    made_at   timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+COMMENT ON TABLE warden.exemption_policy IS 'Who sees real values; written by warden.exempt() and warden.revoke_exemption() only';
+
+-- Policies are few and read whole: kept in line, so that loading them needs no snapshot of its own.
+ALTER TABLE warden.guard_policy ALTER statements SET STORAGE MAIN, ALTER objects SET STORAGE MAIN,
+    ALTER relations SET STORAGE MAIN, ALTER subjects SET STORAGE MAIN, ALTER environments SET STORAGE MAIN,
+    ALTER message SET STORAGE MAIN;
+ALTER TABLE warden.exemption_policy ALTER subjects SET STORAGE MAIN, ALTER targets SET STORAGE MAIN,
+    ALTER relations SET STORAGE MAIN;
+
+SELECT pg_catalog.pg_extension_config_dump('warden.guard_policy', 'WHERE NOT builtin');
+SELECT pg_catalog.pg_extension_config_dump('warden.mask_policy', '');
+SELECT pg_catalog.pg_extension_config_dump('warden.exemption_policy', '');
+SELECT pg_catalog.pg_extension_config_dump('warden.exemption_id', '');
+
+INSERT INTO warden.guard_policy
+    (name, action, statements, objects, relations, subjects, environments, message, priority, builtin)
+VALUES
+    ('destructive-ddl', 'require_approval', '{drop,truncate,drop_column}', '{*}', '{-}', '{*}', '{*}', NULL, 0, true),
+    ('whole-table-dml', 'block', '{update_all,delete_all}', '{*}', '{-}', '{*}', '{*}', NULL, 0, true),
+    ('server-escape', 'block', '{copy_program,server_file,system}', '{*}', '{-}', '{*}', '{*}', NULL, 0, true);
+
+CREATE VIEW warden.guards AS
+    SELECT name, action, statements, objects, subjects, environments,
+           NULL::cidr[] AS networks, NULL::text AS hours, NULL::bigint AS max_rows,
+           NULL::text[] AS reviewers, 1 AS approvals, message, priority, builtin
+      FROM warden.guard_policy;
+COMMENT ON VIEW warden.guards IS 'Every guard in force, built-in ones included';
+
+CREATE VIEW warden.masks AS
+    SELECT relation::pg_catalog.text || '.' || pg_catalog.quote_ident(column_name) AS target,
+           relation, column_name, method, options, expression,
+           pg_catalog.format('warden_views.%I', n.nspname || '__' || c.relname) AS view
+      FROM warden.mask_policy
+      JOIN pg_catalog.pg_class c ON c.oid = relation
+      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace;
+COMMENT ON VIEW warden.masks IS 'Every masked column: method, options, and the view that shows what masked subjects see';
+
+CREATE VIEW warden.exemptions AS
+    SELECT id, subjects, targets, until, reason, made_by, made_at,
+           until IS NULL OR until > pg_catalog.clock_timestamp() AS active
+      FROM warden.exemption_policy;
+COMMENT ON VIEW warden.exemptions IS 'Who sees real values of masked columns, until when and why';
+
+GRANT SELECT ON warden.guards, warden.masks, warden.exemptions TO warden_admin, warden_reviewer, warden_auditor;
+
+CREATE FUNCTION warden.guard(
+    name text, action text, statements text[],
+    objects text[] DEFAULT '{*}', subjects text[] DEFAULT '{*}', environments text[] DEFAULT '{*}',
+    networks cidr[] DEFAULT NULL, hours text DEFAULT NULL, max_rows bigint DEFAULT NULL,
+    reviewers text[] DEFAULT NULL, approvals int DEFAULT 1,
+    message text DEFAULT NULL, priority int DEFAULT 0) RETURNS void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'warden_sql_guard';
+COMMENT ON FUNCTION warden.guard IS
+'Makes or replaces a guard: statements of these classes, on these objects, by these subjects, in these environments '
+'are refused (block, require_approval), reported (alert) or let through (allow). Of the matching guards those of the '
+'highest priority decide, the most severe first. In this version networks, hours, max_rows, reviewers and approvals '
+'other than 1 are not available.';
+
+CREATE FUNCTION warden.unguard(name text) RETURNS boolean
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'warden_sql_unguard';
+COMMENT ON FUNCTION warden.unguard IS 'Removes a guard; false where there was none of that name';
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- Masks
+-- ---------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION warden.mask_partial(value text, prefix int, suffix int, fill text) RETURNS text
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_partial';
+COMMENT ON FUNCTION warden.mask_partial IS
+'The mask `partial`: keeps prefix characters at the start and suffix at the end, fill stands for the rest; a value '
+'that would hide less than one character becomes fill alone';
+
+CREATE FUNCTION warden.mask_email(value text) RETURNS text
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_email';
+COMMENT ON FUNCTION warden.mask_email IS
+'The mask `email`: alice@example.com becomes a***@***.com; what is no e-mail address becomes ***';
+
+CREATE FUNCTION warden.mask(target text, method text DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'warden_sql_mask';
+COMMENT ON FUNCTION warden.mask IS
+'Masks a column (''schema.table.column''): everyone but the owner, superusers and exempt subjects sees it through the '
+'method: redact, null, partial (options prefix, suffix, fill), email. Method NULL: by the column''s type';
+
+CREATE FUNCTION warden.unmask(target text) RETURNS boolean
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'warden_sql_unmask';
+COMMENT ON FUNCTION warden.unmask IS 'Takes the mask off a column; false where it had none';
+
+CREATE FUNCTION warden.exempt(subjects text[], targets text[] DEFAULT '{*}', until timestamptz DEFAULT NULL,
+                              reason text DEFAULT NULL) RETURNS bigint
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'warden_sql_exempt';
+COMMENT ON FUNCTION warden.exempt IS
+'Lets subjects see real values of targets (*, schema.*, schema.table, schema.table.column), until a time or for good; '
+'returns the number to revoke it by';
+
+CREATE FUNCTION warden.revoke_exemption(id bigint) RETURNS boolean
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'warden_sql_revoke_exemption';
+COMMENT ON FUNCTION warden.revoke_exemption IS 'Ends an exemption; false where there was none of that number';
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- Audit
+-- ---------------------------------------------------------------------------------------------------------------
+
+-- What records say of their session; a record names the first record that said the same.
+CREATE TABLE warden.audit_context (
+    id                bigint PRIMARY KEY,
+    digest            bytea NOT NULL UNIQUE,
+    database_name     text,
+    session_user_name text,
+    role_name         text,
+    identity          text,
+    agent             text,
+    application_name  text,
+    client_addr       text,
+    environment       text,
+    intent            text,
+    ticket            text,
+    run               text
+);
+COMMENT ON TABLE warden.audit_context IS 'Who acted, for records of the audit; written by the audit writer only';
+
+-- Fixed-width columns first: no padding, and the writer fills them fastest.
+CREATE TABLE warden.audit_record (
+    seq               bigint NOT NULL,
+    at                timestamptz NOT NULL,
+    context           bigint NOT NULL,
+    session           bigint NOT NULL,
+    statement_no      bigint,
+    last_statement_no bigint,
+    parent_no         bigint,
+    transaction       bigint,
+    statement_hash    bigint,
+    request_id        bigint,
+    rows              bigint,
+    bytes             bigint,
+    duration          bigint,
+    event             text NOT NULL,
+    class             text,
+    command           text,
+    decision          text,
+    outcome           text,
+    guard             text,
+    sqlstate          text,
+    error             text,
+    statement         text,
+    access            text,
+    hash              bytea NOT NULL
+) PARTITION BY RANGE (at);
+COMMENT ON TABLE warden.audit_record IS
+'The audit, a partition per day (UTC), as written; read it through warden.audit_log. Nobody may change it: not a superuser';
+
+CREATE INDEX audit_record_seq ON warden.audit_record USING brin (seq, at) WITH (pages_per_range = 16);
+-- What came after a record was written: looked up for records whose outcome was open then.
+CREATE INDEX audit_record_amendment ON warden.audit_record (session, statement_no) WHERE event = 'transaction';
+
+CREATE TABLE warden.audit_chain (
+    singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+    last_seq  bigint NOT NULL,
+    records   bigint NOT NULL,
+    head      bytea NOT NULL
+) WITH (fillfactor = 10);
+COMMENT ON TABLE warden.audit_chain IS
+'How far the audit has been written, and the hash of its last record; changes in the transaction that writes records';
+INSERT INTO warden.audit_chain VALUES (true, 0, 0, pg_catalog.decode(pg_catalog.repeat('00', 32), 'hex'));
+
+CREATE VIEW warden.audit_log AS
+    SELECT r.seq, r.at, r.event,
+           pg_catalog.to_hex(r.session >> 22) || '.' || pg_catalog.to_hex(r.session & 4194303) AS session_id,
+           r.statement_no, r.parent_no,
+           c.database_name::name AS database_name, c.session_user_name::name AS session_user_name,
+           c.role_name::name AS role_name, c.identity, c.agent, c.application_name,
+           c.client_addr::inet AS client_addr, c.environment, c.intent, c.ticket, c.run,
+           NULL::jsonb AS tags, r.class, r.command, r.statement,
+           pg_catalog.lpad(pg_catalog.to_hex(r.statement_hash), 16, '0') AS statement_hash,
+           NULL::text[] AS parameters, r.decision, r.guard, r.request_id,
+           COALESCE(ending.outcome, r.outcome) AS outcome,
+           COALESCE(r.sqlstate, completion.sqlstate) AS sqlstate,
+           COALESCE(r.error, completion.error) AS error,
+           COALESCE(r.rows, completion.rows) AS rows,
+           COALESCE(r.bytes, completion.bytes) AS bytes,
+           COALESCE(r.duration, completion.duration) / 1000.0::double precision AS duration_ms,
+           r.session::text || '/' || r.transaction::text AS transaction_id, r.hash
+      FROM warden.audit_record r
+      LEFT JOIN warden.audit_context c ON c.id = r.context
+      -- the end of a statement that was written while it ran
+      LEFT JOIN LATERAL (
+            SELECT a.sqlstate, a.error, a.rows, a.bytes, a.duration
+              FROM warden.audit_record a
+             WHERE r.outcome = 'open' AND r.duration IS NULL AND a.event = 'transaction' AND a.session = r.session
+               AND a.statement_no = r.statement_no AND a.last_statement_no IS NULL AND a.seq > r.seq
+             ORDER BY a.seq LIMIT 1) completion ON true
+      -- the outcome: of the statement itself where it failed, else of the transaction or savepoint that held it
+      LEFT JOIN LATERAL (
+            SELECT a.outcome
+              FROM warden.audit_record a
+             WHERE r.outcome = 'open' AND a.event = 'transaction' AND a.session = r.session
+               AND a.statement_no <= r.statement_no
+               AND COALESCE(a.last_statement_no, a.statement_no) >= r.statement_no
+               AND a.outcome <> 'open' AND a.seq > r.seq
+             ORDER BY a.seq LIMIT 1) ending ON true;
+COMMENT ON VIEW warden.audit_log IS
+'Who did what, when, where from, with what decision and outcome: a row per statement and event, in order of seq, without holes';
+
+CREATE VIEW warden.audit_access AS
+    SELECT r.seq, a.relation, a.oid AS relation_oid, a.action,
+           a.columns, a.masked_columns, NULL::text[] AS labels, NULL::text AS via
+      FROM warden.audit_record r
+     CROSS JOIN LATERAL pg_catalog.json_to_recordset(r.access::json)
+           AS a(relation text, oid oid, kind text, action text, columns text[], masked_columns text[])
+     WHERE r.access IS NOT NULL;
+COMMENT ON VIEW warden.audit_access IS
+'What each recorded statement touched: a row per relation and action, with the columns, and those seen masked';
+
+GRANT SELECT ON warden.audit_log, warden.audit_access TO warden_auditor;
+
+CREATE FUNCTION warden.status(OUT name text, OUT value text, OUT healthy boolean) RETURNS SETOF record
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'warden_sql_status';
+COMMENT ON FUNCTION warden.status IS 'The state of pg_warden in this database: mode, audit writer, backlog, gaps; healthy tells where to look';
+
+CREATE FUNCTION warden.flush(timeout interval DEFAULT '10 seconds') RETURNS bigint
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'warden_sql_flush';
+COMMENT ON FUNCTION warden.flush IS
+'Waits until everything recorded so far is in the audit table, and returns the last seq; fails after timeout';
+
+CREATE FUNCTION warden.verify_audit(expected_digest text DEFAULT NULL, OUT ok boolean, OUT records bigint,
+                                    OUT first_bad_seq bigint, OUT problem text) RETURNS SETOF record
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'warden_sql_verify_audit';
+COMMENT ON FUNCTION warden.verify_audit IS
+'Recomputes the hash chain over the whole audit and names the first record that was altered, lost or moved. With a '
+'digest that warden.audit_digest() gave earlier, finds a chain rewritten since, too';
+
+CREATE FUNCTION warden.audit_digest() RETURNS text
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'warden_sql_audit_digest';
+COMMENT ON FUNCTION warden.audit_digest IS
+'The head of the audit''s hash chain, as "records:last seq:hash"; keep it outside of this server';
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- Break-glass
+-- ---------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION warden.break_glass(reason text, duration interval DEFAULT '15 minutes') RETURNS void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'warden_sql_break_glass';
+COMMENT ON FUNCTION warden.break_glass IS
+'Lifts all guards, and self-protection but for the audit, from this session for a while; recorded before it takes effect';
+
+CREATE FUNCTION warden.break_glass_end() RETURNS void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'warden_sql_break_glass_end';
+COMMENT ON FUNCTION warden.break_glass_end IS 'Ends break-glass in this session before its time';
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- Privileges: policies by warden_admin, the audit by warden_auditor, the rest by everyone
+-- ---------------------------------------------------------------------------------------------------------------
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA warden FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION
+    warden.guard(text, text, text[], text[], text[], text[], cidr[], text, bigint, text[], int, text, int),
+    warden.unguard(text), warden.mask(text, text, jsonb), warden.unmask(text),
+    warden.exempt(text[], text[], timestamptz, text), warden.revoke_exemption(bigint),
+    warden.break_glass(text, interval), warden.break_glass_end(), warden.status(), warden.audit_digest()
+    TO warden_admin;
+GRANT EXECUTE ON FUNCTION warden.status(), warden.verify_audit(text), warden.audit_digest() TO warden_auditor;
+-- A view's functions are checked against who reads the view.
+GRANT EXECUTE ON FUNCTION warden.mask_partial(text, int, int, text), warden.mask_email(text), warden.flush(interval)
+    TO PUBLIC;
