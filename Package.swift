@@ -23,9 +23,16 @@ let package = Package(
             cSettings: [
                 // -isystem, not -I: the server's headers are not ours to warn about.
                 .unsafeFlags(["-isystem", serverHeaders, "-std=gnu11", "-Wall", "-Wextra", "-Werror"]),
-                // The library is loaded into a backend that was built without symbol interposition in mind.
-                .unsafeFlags(["-fvisibility=hidden", "-fno-semantic-interposition"]),
-            ] + debugChecks
+            ] + debugChecks,
+            // Here and not with the core: they are for the library alone, and the unit tests link the core.
+            linkerSettings: [
+                // The dynamic runtime would have to be installed on every server, and installs crash handlers in
+                // the postmaster that print SQL text into the server log. --static-swift-stdlib is ignored for
+                // dynamic products; this is not.
+                .unsafeFlags(["-static-stdlib"]),
+                // Nothing but what PostgreSQL looks up by name leaves the library.
+                .unsafeFlags(["-Xlinker", "--version-script=\(Context.packageDirectory)/pg_warden.exports"]),
+            ]
         ),
         .target(
             name: "Interceptor",
@@ -34,14 +41,6 @@ let package = Package(
                 .strictMemorySafety(),
                 .treatAllWarnings(as: .error),
                 .enableUpcomingFeature("ExistentialAny"),
-            ],
-            linkerSettings: [
-                // The dynamic runtime would have to be installed on every server, and installs crash handlers in
-                // the postmaster that print SQL text into the server log. --static-swift-stdlib is ignored for
-                // dynamic products; this is not.
-                .unsafeFlags(["-static-stdlib"]),
-                // Nothing but what PostgreSQL looks up by name leaves the library.
-                .unsafeFlags(["-Xlinker", "--version-script=\(Context.packageDirectory)/pg_warden.exports"]),
             ]
         ),
         .testTarget(

@@ -12,6 +12,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "miscadmin.h"
+#include "parser/scansup.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "tcop/tcopprot.h"
@@ -66,7 +67,8 @@ take_ring(void)
 {
 	static bool registered = false;
 
-	if (ring_index >= 0)
+	/* the slot may have been given away: the extension was dropped and made again */
+	if (ring_index >= 0 && warden_spool_database(database_slot)->database == MyDatabaseId)
 		return;
 	database_slot = warden_database_slot(MyDatabaseId, true);
 	if (database_slot < 0)
@@ -76,7 +78,7 @@ take_ring(void)
 				 errhint("DROP EXTENSION pg_warden, under break-glass, in a database that no longer needs it.")));
 	if (!warden_shared_database(database_slot)->ready)
 		warden_counter_check(database_slot);
-	while ((ring_index = warden_ring_take(MyDatabaseId, warden_session_number)) < 0)
+	while (ring_index < 0 && (ring_index = warden_ring_take(MyDatabaseId, warden_session_number)) < 0)
 	{
 		CHECK_FOR_INTERRUPTS();
 		warden_wake_writer(database_slot);
@@ -192,8 +194,7 @@ warden_audit_start(WardenRecorded *recorded, const WardenFacts *facts, const War
 	recorded->done = false;
 	if (!wanted(verdict))
 		return;
-	if (unlikely(ring_index < 0))
-		take_ring();
+	take_ring();
 	recorded->started = GetCurrentTimestamp();
 	describe(&record, facts, verdict);
 	record.at = recorded->started;
@@ -300,8 +301,7 @@ warden_audit_event(WardenEvent event, const char *text)
 	if (!recording())
 		return;
 	warden_session_refresh();
-	if (ring_index < 0)
-		take_ring();
+	take_ring();
 	warden_facts_begin(&facts, NULL);
 	describe(&record, &facts, &verdict);
 	record.event = event;
@@ -318,6 +318,17 @@ warden_audit_event(WardenEvent event, const char *text)
 		note_transaction(position);
 		warden_audit_end(&recorded, -1);
 	}
+}
+
+bool
+warden_audit_append_own(const WardenRecord *record)
+{
+	int64		position;
+
+	take_ring();
+	SWIFT_GET(position, warden_ring_append(warden_ring_at(ring_index), warden_ring_bytes(ring_index),
+										   &warden_spool_database(database_slot)->counter, record));
+	return position >= 0;
 }
 
 void

@@ -9,6 +9,7 @@
 
 #include "access/stratnum.h"
 #include "access/xact.h"
+#include "catalog/pg_class.h"
 #include "executor/executor.h"
 #include "nodes/parsenodes.h"
 #include "nodes/plannodes.h"
@@ -128,5 +129,23 @@ warden_operator_is_reflexive(Oid operator)
 #define WARDEN_INSERT_INDEXES(info, slot, estate) \
 	ExecInsertIndexTuples((info), (slot), (estate), false, false, NULL, NIL)
 #endif
+
+/* 16: a view's reference keeps the view's OID; before, the first entry of its body is the view as OLD. */
+#if PG_VERSION_NUM >= 160000
+#define WARDEN_VIEW_OF(rte) ((rte)->relkind == RELKIND_VIEW ? (rte)->relid : InvalidOid)
+#else
+static inline Oid
+warden_view_of(RangeTblEntry *rte)
+{
+	RangeTblEntry *old = rte->subquery->rtable ? linitial_node(RangeTblEntry, rte->subquery->rtable) : NULL;
+
+	return old != NULL && old->rtekind == RTE_RELATION && old->relkind == RELKIND_VIEW && !old->inFromCl ?
+		old->relid : InvalidOid;
+}
+#define WARDEN_VIEW_OF(rte) warden_view_of(rte)
+#endif
+
+/* Every function of a name. Beyond 18 the look-up tells more than we ask for. */
+#define WARDEN_FUNCTION_CANDIDATES(names) FuncnameGetCandidates((names), -1, NIL, false, false, false, true)
 
 #endif

@@ -77,7 +77,6 @@ fits_subject(PlannedStmt *plan, RangeTblEntry *rte, int rti)
 {
 	WardenPermissions *permissions;
 	WardenRelation *relation;
-	bool		masked[MaxHeapAttributeNumber];
 
 	if (rte->rtekind != RTE_RELATION || list_member_int(plan->resultRelations, rti))
 		return true;			/* changes were checked by the planner hook: nothing masked is read there */
@@ -86,7 +85,7 @@ fits_subject(PlannedStmt *plan, RangeTblEntry *rte, int rti)
 		return true;
 	relation = warden_relation(rte->relid);
 	return relation == NULL || !relation->maskable || relation->relkind == RELKIND_VIEW ||
-		warden_columns_masked(relation, masked) == warden_rte_is_redirected(rte);
+		warden_rte_fits(rte, relation);
 }
 
 static void

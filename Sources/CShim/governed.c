@@ -117,6 +117,13 @@ look(void)
 	governed = GOVERNED_YES;
 }
 
+void
+warden_governed_refresh(void)
+{
+	if (governed != GOVERNED_YES)
+		look();
+}
+
 bool
 warden_governed_known(void)
 {

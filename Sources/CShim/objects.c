@@ -281,6 +281,14 @@ warden_relation(Oid relid)
 	return entry;
 }
 
+bool
+warden_is_ancestor(Oid ancestor, Oid relid)
+{
+	WardenRelation *relation = warden_relation(relid);
+
+	return relation != NULL && ancestor != relid && concerns(relation, ancestor);
+}
+
 static Oid
 schema_of(const ObjectAddress *address)
 {

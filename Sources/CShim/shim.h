@@ -114,6 +114,8 @@ extern bool warden_governed(void);
 /* The same from what is known already; needs no catalog access. */
 extern bool warden_governed_known(void);
 extern void warden_governed_init(void);
+/* For the writer, whose work is all internal: looks up what belongs to the extension. */
+extern void warden_governed_refresh(void);
 extern bool warden_is_own_object(Oid class_id, Oid object_id);
 
 /* --- objects.c --- */
@@ -134,6 +136,7 @@ typedef struct WardenRelation
 
 extern WardenRelation *warden_relation(Oid relid);
 extern void warden_objects_invalidate(Oid relid);
+extern bool warden_is_ancestor(Oid ancestor, Oid relid);
 /* Facts of any other object, in the statement's memory. */
 extern WardenObject *warden_other_object(Oid class_id, Oid object_id);
 
@@ -194,7 +197,8 @@ extern void warden_masking_install(void);
 
 /* --- masking.c --- */
 extern bool warden_columns_masked(WardenRelation *relation, bool *masked);
-extern bool warden_rte_is_redirected(RangeTblEntry *rte);
+/* Was the reference planned for what the session sees now? */
+extern bool warden_rte_fits(RangeTblEntry *rte, WardenRelation *relation);
 
 /* --- audit.c: the producer --- */
 typedef struct WardenRecorded
@@ -213,6 +217,8 @@ extern void warden_audit_end(WardenRecorded *recorded, int64 rows);
 /* In a PG_CATCH block: notes the error being handled on the record. */
 extern void warden_audit_error(WardenRecorded *recorded);
 extern void warden_audit_event(WardenEvent event, const char *text);
+/* For the writer: a record in its own ring; false where there is no room. */
+extern bool warden_audit_append_own(const WardenRecord *record);
 /* Decides; records; raises where the verdict refuses. */
 extern void warden_decide_and_record(WardenRecorded *recorded, const WardenFacts *facts, const char *text,
 									 int text_length, uint64 query_id, bool has_secret);
@@ -256,6 +262,9 @@ extern void warden_database_forget(int slot);
 /* Takes a ring for this backend: its index, or -1 where all are in use. */
 extern int	warden_ring_take(Oid database, uint64 session);
 extern void warden_ring_leave(int index);
+extern void warden_ring_free(int index);
+/* The last number in the audit table, as committed. */
+extern uint64 warden_chain_last_seq(void);
 /* Sees to it that the counter goes on from the table's last number, whatever became of the file. */
 extern void warden_counter_check(int slot);
 extern void warden_wake_writer(int slot);
@@ -279,7 +288,10 @@ extern void warden_members_from_here(void);
  * Masking views must not stand in the way of DDL on their tables: those of the tables that the statement names are
  * dropped before it, and made anew after it where the table is still there.
  */
-extern void warden_mask_views_aside(Node *utility);
-extern void warden_mask_views_restore(Node *utility);
+extern const char *warden_mask_view_name(Oid relid);
+/* Makes the view of a table from its policy rows; drops it where there are none left. Inside warden_internal_run only. */
+extern void warden_mask_view_build(Oid relid);
+extern List *warden_mask_views_aside(Node *utility);
+extern void warden_mask_views_restore(List *relations);
 
 #endif

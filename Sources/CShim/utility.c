@@ -174,9 +174,10 @@ governed_utility(UtilityCall *call)
 	warden_dropping_extension |= facts.statement.drops_extension;
 	PG_TRY();
 	{
-		warden_mask_views_aside(call->pstmt->utilityStmt);
+		List	   *views = warden_mask_views_aside(call->pstmt->utilityStmt);
+
 		complete(call, &recorded);
-		warden_mask_views_restore(call->pstmt->utilityStmt);
+		warden_mask_views_restore(views);
 	}
 	PG_FINALLY();
 	{

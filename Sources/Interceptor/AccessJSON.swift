@@ -45,13 +45,14 @@ struct AccessJSON {
     skipColumns(read &+ written, &reader)
     guard !reader.failed else { return false }
     let actions = AccessActions(classes, readsColumns: read > 0)
-    for action in actions.all where actions.contains(action) {
+    for action in actions {
       let start = writer.count
-      writeHead(oid, kind, name, action.word)
-      if action.isAll(classes) { writer.append(",\"all\":true") }
+      writeHead(oid, kind, name, AccessActions.word(action))
+      if actions.isOnEveryRow(action) { writer.append(",\"all\":true") }
       if isCut { writer.append(",\"cut\":true") }
-      writeColumns(columns, skip: action.columns == .written ? read : 0,
-        count: action.columns == .read ? read : action.columns == .written ? written : 0)
+      let isWrite = AccessActions.writesColumns(action)
+      let count = action == WARDEN_CLASS_READ ? read : isWrite ? written : 0
+      writeColumns(columns, skip: isWrite ? read : 0, count: count)
       writer.append(0x7D)
       if writer.overflowed || writer.room < Self.ending {
         writer.rewind(to: start)
@@ -133,44 +134,55 @@ struct AccessJSON {
   }
 }
 
-/// What a statement does to an object, as the audit's words.
-private struct AccessActions {
-  enum Columns { case read, written, none }
-
-  struct Action {
-    let classes: WardenClasses
-    /// The class that says that the action was on every row.
-    let everyRow: WardenClasses
-    let word: StaticString
-    let columns: Columns
-    /// Says how rather than what: no action where there is another.
-    let isManner: Bool
-
-    init(_ classes: WardenClasses, _ word: StaticString, _ columns: Columns, isManner: Bool = false,
-      everyRow: WardenClasses = 0
-    ) {
-      self.classes = classes | everyRow
-      self.everyRow = everyRow
-      self.word = word
-      self.columns = columns
-      self.isManner = isManner
-    }
-
-    func isAll(_ classes: WardenClasses) -> Bool { classes & everyRow != 0 }
-  }
-
+/// What a statement does to an object: one class at a time, each with its word.
+private struct AccessActions: Sequence, IteratorProtocol {
+  private var rest: WardenClasses
   private let classes: WardenClasses
-  private let hasDeed: Bool
+
+  /// These say how rather than what: no action of their own where there is another.
+  private static let manners: WardenClasses =
+    WARDEN_CLASS_MERGE | WARDEN_CLASS_COPY_IN | WARDEN_CLASS_COPY_OUT | WARDEN_CLASS_COPY_PROGRAM
+    | WARDEN_CLASS_SERVER_FILE | WARDEN_CLASS_SET | WARDEN_CLASS_CONNECT | WARDEN_CLASS_TRANSACTION
+    | WARDEN_CLASS_MISC
+  /// These stand for another class that they sharpen.
+  private static let sharpened: WardenClasses =
+    WARDEN_CLASS_UPDATE_ALL | WARDEN_CLASS_DELETE_ALL | WARDEN_CLASS_DROP_COLUMN
 
   init(_ classes: WardenClasses, readsColumns: Bool) {
-    // A DELETE that reads columns in its condition: they have been looked at.
-    let all = readsColumns ? classes | WARDEN_CLASS_READ : classes
-    self.classes = all
-    hasDeed = all & Self.deeds != 0
+    var acts = classes & ~Self.sharpened
+    if classes & WARDEN_CLASS_UPDATE_ALL != 0 { acts |= WARDEN_CLASS_UPDATE }
+    if classes & WARDEN_CLASS_DELETE_ALL != 0 { acts |= WARDEN_CLASS_DELETE }
+    if classes & WARDEN_CLASS_DROP_COLUMN != 0 { acts |= WARDEN_CLASS_ALTER }
+    // The columns in the condition of a DELETE have been looked at.
+    if readsColumns { acts |= WARDEN_CLASS_READ }
+    if acts & ~Self.manners != 0 { acts &= ~Self.manners }
+    self.classes = classes
+    rest = acts == 0 ? WARDEN_CLASS_MISC : acts
   }
 
-  func contains(_ action: Action) -> Bool {
-    guard action.classes != 0 else { return classes & Self.known == 0 }
-    return classes & action.classes != 0 && !(action.isManner && hasDeed)
+  mutating func next() -> WardenClasses? {
+    guard rest != 0 else { return nil }
+    let lowest = rest & (~rest &+ 1)
+    rest &= ~lowest
+    return lowest
+  }
+
+  /// No condition kept a row out of it.
+  func isOnEveryRow(_ action: WardenClasses) -> Bool {
+    (action == WARDEN_CLASS_UPDATE && classes & WARDEN_CLASS_UPDATE_ALL != 0)
+      || (action == WARDEN_CLASS_DELETE && classes & WARDEN_CLASS_DELETE_ALL != 0)
+  }
+
+  static func writesColumns(_ action: WardenClasses) -> Bool {
+    let rowsOnly = WARDEN_CLASS_READ | WARDEN_CLASS_DELETE | WARDEN_CLASS_TRUNCATE | WARDEN_CLASS_DROP
+    return action & (rowsOnly | WARDEN_CLASS_FUNCTION) == 0
+  }
+
+  static func word(_ action: WardenClasses) -> StaticString {
+    switch action {
+    case WARDEN_CLASS_READ: "read"
+    case WARDEN_CLASS_FUNCTION: "execute"
+    default: Labels.statementClass(action) ?? "misc"
+    }
   }
 }

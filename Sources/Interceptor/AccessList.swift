@@ -13,147 +13,131 @@ enum AccessList {
   static let capacity = 8192
 
   private static let listHeader = 4
-  private static let entryHeader = 9
+  private static let entryHeader = 16
   private static let longestKind = 63
   private static let longestName = 511
   private static let longestColumn = 127
-  private static let mostColumns = 2048
+  private static let mostColumns = 4096
 
   /// At least as many bytes as `encode` will write.
   @inline(__always)
-  static func bound(_ accesses: Lent<WardenAccess>) -> Int {
+  static func bound(_ accesses: AccessesView) -> Int {
     guard accesses.count > 0 else { return 0 }
     var sum = listHeader
     for index in 0..<min(accesses.count, mostEntries) {
-      guard let access = unsafe accesses.address(at: index) else { break }
-      sum &+= unsafe bound(access)
+      guard let access = accesses.access(at: index) else { break }
+      sum &+= bound(access)
       if sum >= capacity { return capacity }
     }
     return sum
   }
 
+  @inline(__always)
+  private static func bound(_ access: AccessView) -> Int {
+    let columns = bound(access.read, access.names) &+ bound(access.written, access.names)
+    let texts = min(access.kind.count, longestKind) &+ min(access.name.count, longestName)
+    return entryHeader &+ texts &+ min(columns, mostColumns) &* (1 &+ longestColumn)
+  }
+
+  @inline(__always)
+  private static func bound(_ columns: Lent<Int16>, _ names: ColumnNames) -> Int {
+    guard let first = columns.element(at: 0) else { return 0 }
+    // 0 is the whole row; only system columns come before it.
+    return first > 0 ? columns.count : columns.count &+ names.count
+  }
+
   /// Writes what fits into the room of `writer`.
   @inline(__always)
-  static func encode(_ accesses: Lent<WardenAccess>, into writer: inout ByteWriter) {
+  static func encode(_ accesses: AccessesView, into writer: inout ByteWriter) {
     guard accesses.count > 0, writer.room >= listHeader else { return }
     let start = writer.count
     writer.skip(2)
-    writer.append(native: UInt16(clamping: accesses.count))
+    writer.append(native: UInt16(truncatingIfNeeded: min(accesses.count, Int(UInt16.max))))
     var entries = 0
-    while entries < min(accesses.count, mostEntries), let access = unsafe accesses.address(at: entries) {
-      guard unsafe encode(access, into: &writer) else { break }
+    while entries < min(accesses.count, mostEntries), let access = accesses.access(at: entries) {
+      guard encode(access, into: &writer) else { break }
       entries &+= 1
     }
     writer.store(UInt16(truncatingIfNeeded: entries), at: start)
   }
 
-  @unsafe private static func bound(_ access: UnsafePointer<WardenAccess>) -> Int {
-    let object = unsafe access.pointee.object
-    let texts = unsafe ByteView(object.pointee.kind).count &+ ByteView(object.pointee.name).count
-    let read = unsafe Lent(access.pointee.read_columns, count: access.pointee.read_count)
-    let written = unsafe Lent(access.pointee.written_columns, count: access.pointee.written_count)
-    var columns = read.count &+ written.count
-    // 0 is the whole row; system columns come before it.
-    if hasWholeRow(read) { columns &+= unsafe Lent(object.pointee.columns, count: object.pointee.column_count).count }
-    if hasWholeRow(written) { columns &+= unsafe Lent(object.pointee.columns, count: object.pointee.column_count).count }
-    let most = min(columns, mostColumns) &* (1 &+ longestColumn)
-    return min(entryHeader &+ 7 &+ min(texts, longestKind &+ longestName) &+ most, capacity)
-  }
-
   /// False, and nothing written, where not even the object's name fits.
-  @unsafe private static func encode(_ access: UnsafePointer<WardenAccess>, into writer: inout ByteWriter) -> Bool {
+  @inline(__always)
+  private static func encode(_ access: AccessView, into writer: inout ByteWriter) -> Bool {
     let start = writer.count
-    let object = unsafe access.pointee.object
-    writer.append(native: unsafe object.pointee.oid)
-    writer.append(native: unsafe UInt32(truncatingIfNeeded: access.pointee.classes))
+    let kind = access.kind.count <= longestKind ? access.kind : access.kind.prefix(longestKind)
+    let name = access.name.count <= longestName ? access.name : access.name.prefix(longestName)
+    guard writer.room >= entryHeader &+ kind.count &+ name.count else { return false }
+    writer.append(native: access.oid)
+    writer.append(native: access.classes)
     writer.append(UInt8(0))
-    let kind = unsafe ByteView(object.pointee.kind).prefix(longestKind)
     writer.append(UInt8(truncatingIfNeeded: kind.count))
     writer.append(kind)
-    let name = unsafe ByteView(object.pointee.name).prefix(longestName)
     writer.append(native: UInt16(truncatingIfNeeded: name.count))
     writer.append(name)
     let counts = writer.count
     writer.skip(4)
-    guard !writer.overflowed else {
-      writer.rewind(to: start)
-      return false
-    }
-    let names = unsafe Lent(object.pointee.columns, count: object.pointee.column_count)
-    let masked = unsafe Lent(access.pointee.masked_columns, count: access.pointee.masked_count)
-    let nothing = unsafe Lent<Int16>(nil, count: 0)
-    var columns = ColumnEncoder(names: names, writer: writer)
-    columns.append(unsafe Lent(access.pointee.read_columns, count: access.pointee.read_count), masked: masked)
-    let read = columns.count
-    columns.append(unsafe Lent(access.pointee.written_columns, count: access.pointee.written_count), masked: nothing)
-    writer = columns.writer
+    let read = encode(access.read, of: access, masked: access.masked, into: &writer)
     writer.store(UInt16(truncatingIfNeeded: read), at: counts)
-    writer.store(UInt16(truncatingIfNeeded: columns.count &- read), at: counts &+ 2)
-    if columns.isCut { writer.store(UInt8(1), at: start &+ 8) }
+    let written = encode(access.written, of: access, masked: .none, into: &writer)
+    writer.store(UInt16(truncatingIfNeeded: written), at: counts &+ 2)
+    if writer.overflowed {
+      writer.forgetOverflow()
+      writer.store(UInt8(1), at: start &+ 8)
+    }
     return true
   }
 
-  private static func hasWholeRow(_ columns: Lent<Int16>) -> Bool {
-    var index = 0
-    while let column = columns.element(at: index), column <= 0 {
-      if column == 0 { return true }
-      index &+= 1
-    }
-    return false
-  }
-}
-
-/// Writes the names of columns.
-private struct ColumnEncoder {
-  let names: Lent<WardenText>
-  var writer: ByteWriter
-  private(set) var count = 0
-  private(set) var isCut = false
-
-  init(names: Lent<WardenText>, writer: ByteWriter) {
-    self.names = names
-    self.writer = writer
-  }
-
-  mutating func append(_ columns: Lent<Int16>, masked: Lent<Int16>) {
-    var index = 0
-    var hasWholeRow = false
-    while let column = columns.element(at: index), !isCut {
-      if column == 0 {
-        appendWholeRow(masked: masked)
-        hasWholeRow = true
-      } else if column < 0 || !hasWholeRow {
-        append(column, masked: masked)
-      }
-      index &+= 1
-    }
-  }
-
-  private mutating func appendWholeRow(masked: Lent<Int16>) {
-    for index in 0..<min(names.count, Int(Int16.max)) where !isCut {
-      guard let name = unsafe names.element(at: index), unsafe name.length > 0 else { continue }
-      append(Int16(truncatingIfNeeded: index &+ 1), masked: masked)
-    }
-  }
-
-  private mutating func append(_ column: Int16, masked: Lent<Int16>) {
-    let start = writer.count
-    let name = self.name(of: column).prefix(127)
-    let isMasked = Self.contains(masked, column)
-    writer.append(UInt8(truncatingIfNeeded: name.count) | (isMasked ? 0x80 : 0))
-    writer.append(name)
-    if writer.overflowed || count >= 4096 {
-      writer.rewind(to: start)
-      isCut = true
-    } else {
+  /// Returns how many columns were written; `writer` overflows where there are more.
+  @inline(__always)
+  private static func encode(
+    _ columns: Lent<Int16>, of access: AccessView, masked: Lent<Int16>, into writer: inout ByteWriter
+  ) -> Int {
+    guard let first = columns.element(at: 0) else { return 0 }
+    if first <= 0 || masked.count > 0 { return encodeSlowly(columns, of: access, masked: masked, into: &writer) }
+    var count = 0
+    for column in columns {
+      let name = access.names.name(of: Int(column))
+      guard writer.appendColumn(name, flags: 0) else { break }
       count &+= 1
     }
+    return count
   }
 
-  private func name(of column: Int16) -> ByteView {
-    if column < 0 { return ByteView(Self.systemColumn(column)) }
-    guard let name = unsafe names.element(at: Int(column) &- 1), unsafe name.length > 0 else { return ByteView("?") }
-    return unsafe ByteView(name)
+  /// With system columns, the whole row, masks.
+  private static func encodeSlowly(
+    _ columns: Lent<Int16>, of access: AccessView, masked: Lent<Int16>, into writer: inout ByteWriter
+  ) -> Int {
+    var count = 0
+    var hasWholeRow = false
+    for column in columns where !writer.overflowed && (column < 0 || !hasWholeRow) {
+      if column == 0 {
+        hasWholeRow = true
+        count &+= encodeWholeRow(access, masked: masked, into: &writer)
+      } else {
+        let name = column < 0 ? ByteView(systemColumn(column)) : access.names.name(of: Int(column))
+        if writer.appendColumn(name, flags: contains(masked, Int(column)) ? 0x80 : 0) { count &+= 1 }
+      }
+    }
+    return count
+  }
+
+  private static func encodeWholeRow(
+    _ access: AccessView, masked: Lent<Int16>, into writer: inout ByteWriter
+  ) -> Int {
+    var count = 0
+    for index in 0..<min(access.names.count, mostColumns) where !writer.overflowed {
+      let name = access.names.name(of: index &+ 1)
+      // A dropped column.
+      if name.count == 0 { continue }
+      if writer.appendColumn(name, flags: contains(masked, index &+ 1) ? 0x80 : 0) { count &+= 1 }
+    }
+    return count
+  }
+
+  private static func contains(_ masked: Lent<Int16>, _ column: Int) -> Bool {
+    for candidate in masked where Int(candidate) == column || (candidate == 0 && column > 0) { return true }
+    return false
   }
 
   private static func systemColumn(_ column: Int16) -> StaticString {
@@ -164,12 +148,81 @@ private struct ColumnEncoder {
     case -4: "xmax"
     case -5: "cmax"
     case -6: "tableoid"
-    default: "?"
+    default: ""
     }
   }
+}
 
-  private static func contains(_ masked: Lent<Int16>, _ column: Int16) -> Bool {
-    for candidate in masked where candidate == column || (candidate == 0 && column > 0) { return true }
-    return false
+extension ByteWriter {
+  /// Length and name; a name that is not known is a question mark.
+  @inline(__always)
+  fileprivate mutating func appendColumn(_ name: ByteView, flags: UInt8) -> Bool {
+    let name = name.count == 0 ? ByteView("?") : name.count <= 127 ? name : name.prefix(127)
+    guard name.count < room else {
+      fail()
+      return false
+    }
+    append(UInt8(truncatingIfNeeded: name.count) | flags)
+    append(name)
+    return true
+  }
+}
+
+extension Lent<Int16> {
+  fileprivate static var none: Lent<Int16> { unsafe Lent(nil, count: 0) }
+}
+
+/// The accesses of a statement, as C gives them.
+@safe struct AccessesView {
+  private let start: UnsafePointer<WardenAccess>?
+  let count: Int
+
+  @inline(__always)
+  init(_ statement: UnsafePointer<WardenStatement>?) {
+    unsafe start = statement?.pointee.accesses
+    let count = unsafe start == nil ? 0 : statement?.pointee.access_count ?? 0
+    self.count = max(Int(truncatingIfNeeded: count), 0)
+  }
+
+  @inline(__always)
+  func access(at index: Int) -> AccessView? {
+    guard index >= 0, index < count, let start = unsafe start else { return nil }
+    return unsafe AccessView(start + index)
+  }
+}
+
+/// One access; its parts are read where they are used.
+@safe struct AccessView {
+  private let access: UnsafePointer<WardenAccess>
+
+  @inline(__always)
+  fileprivate init(_ access: UnsafePointer<WardenAccess>) { unsafe self.access = access }
+
+  var oid: UInt32 { unsafe access.pointee.object.pointee.oid }
+  var classes: UInt32 { unsafe UInt32(truncatingIfNeeded: access.pointee.classes) }
+  var kind: ByteView { unsafe ByteView(access.pointee.object.pointee.kind) }
+  var name: ByteView { unsafe ByteView(access.pointee.object.pointee.name) }
+  var names: ColumnNames { unsafe ColumnNames(access.pointee.object) }
+  var read: Lent<Int16> { unsafe Lent(access.pointee.read_columns, count: access.pointee.read_count) }
+  var written: Lent<Int16> { unsafe Lent(access.pointee.written_columns, count: access.pointee.written_count) }
+  var masked: Lent<Int16> { unsafe Lent(access.pointee.masked_columns, count: access.pointee.masked_count) }
+}
+
+/// The names of an object's columns by attribute number; empty where there is no such column.
+@safe struct ColumnNames {
+  private let start: UnsafePointer<WardenText>?
+  let count: Int
+
+  @inline(__always)
+  fileprivate init(_ object: UnsafePointer<WardenObject>) {
+    unsafe start = object.pointee.columns
+    let count = unsafe start == nil ? 0 : object.pointee.column_count
+    self.count = max(Int(truncatingIfNeeded: count), 0)
+  }
+
+  @inline(__always)
+  func name(of column: Int) -> ByteView {
+    guard column > 0, column <= count, let start = unsafe start else { return .null }
+    return unsafe ByteView(start[column &- 1])
   }
 }

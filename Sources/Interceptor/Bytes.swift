@@ -7,10 +7,11 @@ import Contract
   /// How many there are; none where the text is NULL or its length below 0.
   let count: Int
 
+  @inline(__always)
   init(_ start: UnsafePointer<UInt8>?, count: Int64) {
     unsafe self.start = start
     let present = unsafe start != nil
-    self.count = present && count > 0 ? Int(truncatingIfNeeded: count) : 0
+    self.count = present ? max(Int(truncatingIfNeeded: count), 0) : 0
   }
 
   @inline(__always)
@@ -52,11 +53,28 @@ import Contract
 
   func prefix(_ length: Int) -> ByteView { slice(0, length) }
 
-  /// Sixteen bytes at once; zeros where there are not as many.
+  /// Does one of the pairs `ss`, `n_`, `ok`, `:/`, in whatever case, begin in the sixteen bytes from `index` on? Not
+  /// where there are not seventeen bytes.
   @inline(__always)
-  func vector(at index: Int) -> SIMD16<UInt8> {
-    guard index >= 0, index <= count &- 16, let start = unsafe start else { return SIMD16() }
-    return unsafe UnsafeRawPointer(start).loadUnaligned(fromByteOffset: index, as: SIMD16<UInt8>.self)
+  func hasPair(in index: Int) -> Bool {
+    guard index >= 0, index <= count &- 17, let start = unsafe start else { return false }
+    let raw = unsafe UnsafeRawPointer(start + index)
+    let lower = SIMD16<UInt8>(repeating: 0x20)
+    let first = unsafe raw.loadUnaligned(as: SIMD16<UInt8>.self) | lower
+    let second = unsafe raw.loadUnaligned(fromByteOffset: 1, as: SIMD16<UInt8>.self) | lower
+    let found =
+      Self.match(first, 0x73, second, 0x73) .| Self.match(first, 0x6E, second, 0x7F)
+      .| Self.match(first, 0x6F, second, 0x6B) .| Self.match(first, 0x3A, second, 0x2F)
+    // `any` of the standard library is not one instruction but a hundred.
+    let halves = unsafe unsafeBitCast(found, to: SIMD2<UInt64>.self)
+    return halves[0] | halves[1] != 0
+  }
+
+  @inline(__always)
+  private static func match(
+    _ first: SIMD16<UInt8>, _ one: UInt8, _ second: SIMD16<UInt8>, _ other: UInt8
+  ) -> SIMDMask<SIMD16<Int8>> {
+    (first .== SIMD16<UInt8>(repeating: one)) .& (second .== SIMD16<UInt8>(repeating: other))
   }
 
   /// A number in the machine's own order of bytes; 0 where there are not enough bytes.
@@ -99,6 +117,12 @@ import Contract
 
   var room: Int { capacity &- count }
 
+  /// The next `length` bytes of room, to be written by someone who must not write more; `skip` takes over what was.
+  @inline(__always)
+  func part(_ length: Int) -> ByteWriter {
+    unsafe ByteWriter(start + count, capacity: min(length, room))
+  }
+
   /// What has been written since `offset`.
   func written(since offset: Int) -> ByteView {
     unsafe ByteView(start.assumingMemoryBound(to: UInt8.self), count: Int64(count)).slice(offset, count)
@@ -110,6 +134,11 @@ import Contract
     count = offset
     overflowed = false
   }
+
+  /// What is to be written is known not to fit.
+  mutating func fail() { overflowed = true }
+
+  mutating func forgetOverflow() { overflowed = false }
 
   /// Leaves room for what is written later, or elsewhere.
   @inline(__always)

@@ -6,7 +6,7 @@ enum Judgement {
   /// A guard decides, by this action.
   case guarded(Finding, isMasked: Bool)
   /// pg_warden's own object, and what of the access is refused; nil where the extension itself is to be dropped.
-  case selfProtected(AccessView?, WardenClasses)
+  case selfProtected(AccessFacts?, WardenClasses)
   case noPolicy
   /// What C says of the statement cannot be.
   case contradiction
@@ -18,7 +18,7 @@ struct Finding {
   /// The classes that matched; 0 where the command tag did.
   let classes: WardenClasses
   /// nil where the statement touches no object that counts.
-  let object: ObjectView?
+  let object: ObjectFacts?
   /// The attribute number in `object` of the column that the rule is about; 0 where it is about the whole object.
   let column: Int16
 
@@ -35,9 +35,9 @@ private struct Survey {
   /// Classes that some access has.
   var attributed: WardenClasses = 0
   var isMasked = false
-  var refused: (access: AccessView, classes: WardenClasses)?
+  var refused: (access: AccessFacts, classes: WardenClasses)?
 
-  init(_ statement: StatementView, _ session: SessionView) {
+  init(_ statement: StatementFacts, _ session: SessionFacts) {
     for access in statement.accesses {
       attributed |= access.classes
       isMasked = isMasked || access.isMasked
@@ -51,7 +51,7 @@ private struct Survey {
 /// Decides. Guards are weighed for each act on each object on its own: among those that match it the highest rank
 /// decides. The most severe of these decisions is the statement's, so that leave for one object, or one act, is none
 /// for the others in the same statement.
-func judge(_ statement: StatementView, in session: SessionView, by policy: PolicyIndex?) -> Judgement {
+func judge(_ statement: StatementFacts, in session: SessionFacts, by policy: PolicyIndex?) -> Judgement {
   let survey = Survey(statement, session)
   guard !statement.lacksAccesses, survey.attributed & ~statement.classes == 0 else { return .contradiction }
   if let refused = survey.refused { return .selfProtected(refused.access, refused.classes) }
@@ -77,19 +77,17 @@ func judge(_ statement: StatementView, in session: SessionView, by policy: Polic
 
 /// Looks for the guards that decide about the acts of one statement.
 private struct Search {
-  let session: SessionView
+  let session: SessionFacts
   let policy: PolicyIndex
   /// The statement's command, where some guard asks for it.
   let tag: [UInt8]?
 
   /// About what the statement does to the object.
-  func finding(on access: AccessView) -> Finding? {
+  func finding(on access: AccessFacts) -> Finding? {
     let object = access.object
     let isTemporary = object.isAny(of: WARDEN_OBJECT_TEMPORARY)
     let specific = isTemporary ? access.classes & Search.beyondTables : access.classes
-    // psql and every driver read the catalogs; only a guard that names them keeps them from it.
-    let isUniversal = object.isAny(of: WARDEN_OBJECT_CATALOG | WARDEN_OBJECT_OWN)
-    let general = isUniversal ? specific & ~WARDEN_CLASS_READ : specific
+    let general = specific & ~Search.universal(object)
     var decisive: Finding?
     var rest = tag == nil ? specific & policy.asked : specific
     while rest != 0 {
@@ -115,6 +113,13 @@ private struct Search {
       decisive = Finding.moreSevere(decisive, act.finding)
     } while rest != 0
     return decisive
+  }
+
+  /// What everybody may do to the object unless a guard names it. psql and every driver read the catalogs; pg_warden's
+  /// functions are called by masking views, and check their callers themselves.
+  private static func universal(_ object: ObjectFacts) -> WardenClasses {
+    if object.isAny(of: WARDEN_OBJECT_OWN) { return WARDEN_CLASS_READ | WARDEN_CLASS_FUNCTION }
+    return object.isAny(of: WARDEN_OBJECT_CATALOG) ? WARDEN_CLASS_READ : 0
   }
 
   /// What can be done to a temporary table that reaches further than the table.
@@ -146,7 +151,7 @@ private struct Search {
   }
 
   /// Rules for what did not exist when the policy was loaded.
-  private func considerNames(_ object: ObjectView, _ act: inout Act) {
+  private func considerNames(_ object: ObjectFacts, _ act: inout Act) {
     let name = object.name
     let isFunction = object.catalog == Catalog.function
     let names = isFunction ? policy.functionNames : policy.relationNames
@@ -212,13 +217,13 @@ private struct Search {
 
 /// One act of a statement on one object, and the guard found for it so far.
 private struct Act {
-  let access: AccessView?
+  let access: AccessFacts?
   let classes: WardenClasses
   /// The rules at hand are for the very object, not for one that it inherits from or a name.
   var isExact = false
   var finding: Finding?
 
-  init(access: AccessView?, classes: WardenClasses) {
+  init(access: AccessFacts?, classes: WardenClasses) {
     self.access = access
     self.classes = classes
   }
@@ -233,7 +238,7 @@ private struct ColumnTouch {
   private(set) var classes: WardenClasses = 0
   private(set) var isTouched = false
 
-  init(_ pattern: ObjectPattern, _ access: AccessView, isExact: Bool) {
+  init(_ pattern: ObjectPattern, _ access: AccessFacts, isExact: Bool) {
     let number =
       isExact && pattern.column != 0
       ? pattern.column : access.object.column(named: pattern.columnName) ?? pattern.column

@@ -4,7 +4,7 @@ import Contract
 // the functions of PolicyEntry.swift and MaskEntry.swift this is where C's pointers end.
 
 /// Who acts.
-@safe struct SessionView {
+@safe struct SessionFacts {
   private let raw: UnsafePointer<WardenSession>
 
   init(_ raw: UnsafePointer<WardenSession>) { unsafe self.raw = unsafe raw }
@@ -25,7 +25,7 @@ import Contract
 }
 
 /// An object of the database.
-@safe struct ObjectView {
+@safe struct ObjectFacts {
   private let raw: UnsafePointer<WardenObject>
 
   init(_ raw: UnsafePointer<WardenObject>) { unsafe self.raw = unsafe raw }
@@ -50,22 +50,21 @@ import Contract
   /// The attribute number of the column of this name.
   func column(named name: [UInt8]) -> Int16? {
     let columns = unsafe Lent(raw.pointee.columns, count: raw.pointee.column_count)
-    var number: Int16 = 0
-    for unsafe text in unsafe columns {
-      number &+= 1
-      if unsafe TextView(text).equals(name) { return number }
+    for index in 0..<(unsafe columns.count) {
+      guard let text = unsafe columns.element(at: index) else { return nil }
+      if unsafe TextView(text).equals(name) { return Int16(truncatingIfNeeded: index &+ 1) }
     }
     return nil
   }
 }
 
 /// An object, and what the statement does to it.
-@safe struct AccessView {
+@safe struct AccessFacts {
   private let raw: UnsafePointer<WardenAccess>
 
   init(_ raw: UnsafePointer<WardenAccess>) { unsafe self.raw = unsafe raw }
 
-  var object: ObjectView { unsafe ObjectView(raw.pointee.object) }
+  var object: ObjectFacts { unsafe ObjectFacts(raw.pointee.object) }
   var classes: WardenClasses { unsafe raw.pointee.classes }
   var readColumns: Lent<Int16> { unsafe Lent(raw.pointee.read_columns, count: raw.pointee.read_count) }
   var writtenColumns: Lent<Int16> { unsafe Lent(raw.pointee.written_columns, count: raw.pointee.written_count) }
@@ -73,7 +72,7 @@ import Contract
 }
 
 /// The accesses of a statement.
-@safe struct AccessList: Sequence {
+@safe struct StatementAccesses: Sequence {
   private let lent: Lent<WardenAccess>
 
   init(_ lent: Lent<WardenAccess>) { unsafe self.lent = unsafe lent }
@@ -89,16 +88,16 @@ import Contract
     fileprivate init(lent: Lent<WardenAccess>) { unsafe self.lent = unsafe lent }
 
     @inline(__always)
-    mutating func next() -> AccessView? {
+    mutating func next() -> AccessFacts? {
       guard let raw = unsafe lent.address(at: index) else { return nil }
       index &+= 1
-      return unsafe AccessView(raw)
+      return unsafe AccessFacts(raw)
     }
   }
 }
 
 /// A statement as facts.
-@safe struct StatementView {
+@safe struct StatementFacts {
   private let raw: UnsafePointer<WardenStatement>
 
   init(_ raw: UnsafePointer<WardenStatement>) { unsafe self.raw = unsafe raw }
@@ -106,7 +105,9 @@ import Contract
   var classes: WardenClasses { unsafe raw.pointee.classes }
   var command: TextView { unsafe TextView(raw.pointee.command) }
   var dropsExtension: Bool { unsafe raw.pointee.drops_extension }
-  var accesses: AccessList { unsafe AccessList(Lent(raw.pointee.accesses, count: raw.pointee.access_count)) }
+  var accesses: StatementAccesses {
+    unsafe StatementAccesses(Lent(raw.pointee.accesses, count: raw.pointee.access_count))
+  }
 
   /// Accesses are announced, and are not there.
   var lacksAccesses: Bool {

@@ -35,7 +35,7 @@ struct Guard {
   }
 
   /// Who is restricted by the guard, or is permitted something by it.
-  func isFor(_ session: SessionView) -> Bool {
+  func isFor(_ session: SessionFacts) -> Bool {
     for subject in subjects where subject.matches(session, asUser: action != WARDEN_ACTION_ALLOW) { return true }
     return false
   }
@@ -105,12 +105,12 @@ struct Guard {
   }
 
   private static func environments(_ row: GuardRow) throws(PolicyError) -> [[UInt8]] {
-    guard !row.environments.isEmpty, !row.environments.contains(where: \.isEmpty) else {
+    guard !row.environments.isEmpty, !row.environments.contains(where: { $0.isEmpty }) else {
       throw PolicyError(
         .invalidParameter, "environments must not be empty", hint: "Use {*} for every environment.")
     }
     if row.environments.contains(where: { $0.equals("*") }) { return [] }
-    return row.environments.map(\.copy)
+    return row.environments.map { $0.copy }
   }
 }
 

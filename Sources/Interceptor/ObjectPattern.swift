@@ -72,7 +72,7 @@ struct ObjectPattern {
   }
 
   private init(function: [UInt8], _ row: ObjectRow) throws(PolicyError) {
-    guard let parts = ObjectName.identifiers(function), parts.count == 2, !parts.contains(where: \.isStar) else {
+    guard let parts = ObjectName.identifiers(function), parts.count == 2, !parts.contains(where: { $0.isStar }) else {
       throw ObjectPattern.malformed(row)
     }
     self.init(.function, oid: row.object, name: ObjectName.joined(parts))
@@ -80,7 +80,7 @@ struct ObjectPattern {
 
   private init(relation text: [UInt8], _ row: ObjectRow) throws(PolicyError) {
     guard let parts = ObjectName.identifiers(text), let first = parts.first, let last = parts.last,
-      !parts.dropLast().contains(where: \.isStar)
+      !parts.dropLast().contains(where: { $0.isStar })
     else { throw ObjectPattern.malformed(row) }
     switch parts.count {
     case 2 where last.isStar:
@@ -143,14 +143,6 @@ struct ObjectName: Sequence {
     }
   }
 
-  func equals(_ name: [UInt8]) -> Bool {
-    var expected = name.makeIterator()
-    for byte in self {
-      guard expected.next() == byte else { return false }
-    }
-    return expected.next() == nil
-  }
-
   /// The name of its schema; nil where it has none. `isItself`: it is a schema's name.
   func schema(isItself: Bool) -> Prefix? {
     guard isItself || contains(0) else { return nil }
@@ -177,34 +169,39 @@ struct ObjectName: Sequence {
   /// nil where it is no dotted list of identifiers.
   static func identifiers(_ text: [UInt8]) -> [Identifier]? {
     var parts: [Identifier] = []
-    var bytes: [UInt8] = []
-    var isQuoted = false
-    var hadQuotes = false
     var rest = text[...]
+    repeat {
+      guard let part = rest.first == 34 ? quoted(&rest) : plain(&rest) else { return nil }
+      parts.append(part)
+      guard let separator = rest.popFirst() else { return parts }
+      guard separator == 46 else { return nil }
+    } while true
+  }
+
+  private static func quoted(_ rest: inout ArraySlice<UInt8>) -> Identifier? {
+    var bytes: [UInt8] = []
+    _ = rest.popFirst()
     while let byte = rest.popFirst() {
-      if isQuoted {
-        if byte == 34 && rest.first == 34 { _ = rest.popFirst() } else if byte == 34 { isQuoted = false; continue }
-        bytes.append(byte)
-      } else if byte == 46 {
-        guard !bytes.isEmpty else { return nil }
-        parts.append(Identifier(bytes: bytes, isStar: !hadQuotes && bytes == [42]))
-        bytes = []
-        hadQuotes = false
-      } else if byte == 34 {
-        guard bytes.isEmpty, !hadQuotes else { return nil }
-        isQuoted = true
-        hadQuotes = true
-      } else {
-        guard !hadQuotes, byte > 32, byte != 40, byte != 41 else { return nil }
-        bytes.append(byte >= 65 && byte <= 90 ? byte &+ 32 : byte)
+      if byte == 34 {
+        guard rest.first == 34 else { return bytes.isEmpty ? nil : Identifier(bytes: bytes, isStar: false) }
+        _ = rest.popFirst()
       }
+      bytes.append(byte)
     }
-    guard !isQuoted, !bytes.isEmpty else { return nil }
-    parts.append(Identifier(bytes: bytes, isStar: !hadQuotes && bytes == [42]))
-    return parts
+    return nil
+  }
+
+  private static func plain(_ rest: inout ArraySlice<UInt8>) -> Identifier? {
+    var bytes: [UInt8] = []
+    while let byte = rest.first, byte != 46 {
+      guard byte > 32, byte != 34, byte != 40, byte != 41 else { return nil }
+      bytes.append(byte >= 65 && byte <= 90 ? byte &+ 32 : byte)
+      _ = rest.popFirst()
+    }
+    return bytes.isEmpty ? nil : Identifier(bytes: bytes, isStar: bytes == [42])
   }
 
   static func joined(_ parts: [Identifier]) -> [UInt8] {
-    Array(parts.map(\.bytes).joined(separator: [0]))
+    Array(parts.map { $0.bytes }.joined(separator: [0]))
   }
 }

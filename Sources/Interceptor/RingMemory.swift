@@ -33,7 +33,7 @@ import Contract
     // tail first: read the other way round, a tail could be seen that is ahead of the head seen.
     tail = unsafe Self.acquire(header + Offset.tail)
     head = unsafe Self.acquire(header + Offset.head)
-    let isAligned = unsafe UInt(bitPattern: data) & 7 == 0
+    let isAligned = UInt(bitPattern: data) & 7 == 0
     guard isAligned, capacity >= Self.smallestCapacity, capacity <= Self.largestCapacity else { return nil }
     guard (capacity | head | tail) & 7 == 0, head < 1 << 62, tail <= head, head &- tail <= capacity else { return nil }
   }
@@ -85,9 +85,8 @@ import Contract
 
   func release(upTo newTail: UInt64) { unsafe warden_store_release(Self.word(header + Offset.tail), newTail) }
 
-  /// For a header that contradicts itself: what is between tail and head is lost, the ring is usable again.
   /// Nothing is done where not even head makes sense.
-  static func abandon(_ ring: UnsafeMutablePointer<WardenRing>) {
+  @unsafe fileprivate static func abandon(_ ring: UnsafeMutablePointer<WardenRing>) {
     let header = UnsafeMutableRawPointer(ring)
     let head = unsafe acquire(header + Offset.head)
     guard head & 7 == 0, head < 1 << 62 else { return }
@@ -103,6 +102,29 @@ import Contract
   }
 }
 
+/// The rings that C hands to the writer.
+@safe struct RingList {
+  private let references: Lent<WardenRingRef>
+  let count: Int
+
+  init(_ references: UnsafePointer<WardenRingRef>, count: Int64) {
+    unsafe self.references = Lent(references, count: count)
+    self.count = unsafe self.references.count
+  }
+
+  /// nil where its header contradicts itself.
+  func ring(at index: Int) -> RingMemory? {
+    guard let reference = unsafe references.element(at: index) else { return nil }
+    return unsafe RingMemory(reference.ring, reference.data)
+  }
+
+  /// For a header that contradicts itself: what is between tail and head is lost, the ring is usable again.
+  func abandon(at index: Int) {
+    guard let reference = unsafe references.element(at: index) else { return }
+    unsafe RingMemory.abandon(reference.ring)
+  }
+}
+
 /// A published record, or a pad.
 @safe struct RingSlot {
   private let start: UnsafeMutableRawPointer
@@ -112,6 +134,13 @@ import Contract
   fileprivate init(_ start: UnsafeMutableRawPointer, length: Int) {
     unsafe self.start = start
     self.length = length
+  }
+
+  /// A record whose address `address` gave.
+  @unsafe init(placedAt address: UnsafePointer<UInt8>) {
+    let start = unsafe UnsafeMutableRawPointer(mutating: address)
+    let length = unsafe start.load(fromByteOffset: RecordLayout.length, as: UInt32.self)
+    unsafe self.init(start, length: Int(length))
   }
 
   @inline(__always)
@@ -166,6 +195,15 @@ import Contract
       if state & bit != 0 || exchange(state, state | bit) { return true }
     }
     return false
+  }
+
+  /// From now on the producer tells what happens to it by an amendment, unless there is nothing more to tell.
+  func take() {
+    for _ in 0..<8 {
+      let state = state
+      if state & (RecordState.final | RecordState.taken) != 0 { return }
+      if exchange(state, state | RecordState.taken) { return }
+    }
   }
 
   /// The fixed part, where the completion goes.

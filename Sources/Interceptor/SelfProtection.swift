@@ -12,7 +12,7 @@ enum SelfProtection {
 
   /// What of an access is refused; 0 where nothing is.
   @inline(__always)
-  static func refused(_ access: AccessView, of statement: StatementView, in session: SessionView) -> WardenClasses {
+  static func refused(_ access: AccessFacts, of statement: StatementFacts, in session: SessionFacts) -> WardenClasses {
     let flags = access.object.flags
     guard flags & (WARDEN_OBJECT_OWN | WARDEN_OBJECT_AUDIT) != 0 else { return 0 }
     let isAudit = flags & WARDEN_OBJECT_AUDIT != 0

@@ -18,7 +18,7 @@ struct SessionContext {
   var run: ByteView
 
   private static let version: UInt8 = 1
-  private static let fieldCount = 11
+  static let fieldCount = 11
   private static let smallest = 1 + fieldCount * 2
 
   init(_ session: WardenSession) {
@@ -79,7 +79,7 @@ struct SessionContext {
     return sum
   }
 
-  private func field(_ index: Int) -> ByteView {
+  func field(_ index: Int) -> ByteView {
     switch index {
     case 0: database
     case 1: sessionUser

@@ -34,7 +34,7 @@ enum SubjectPattern {
 
   /// Whether the pattern is for the session. `asUser`: membership of the session's user counts like that of its
   /// role. So it is for what restricts; what permits must not be smuggled in by SET ROLE's other end.
-  func matches(_ session: SessionView, asUser: Bool) -> Bool {
+  func matches(_ session: SessionFacts, asUser: Bool) -> Bool {
     switch self {
     case .everyone:
       return true

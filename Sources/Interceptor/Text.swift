@@ -75,11 +75,9 @@ import Contract
 
   func equals(_ literal: StaticString) -> Bool {
     guard literal.utf8CodeUnitCount == count else { return false }
-    return unsafe literal.withUTF8Buffer { buffer in
-      var index = 0
-      for byte in unsafe buffer {
-        guard bytes.element(at: index) == byte else { return false }
-        index &+= 1
+    return literal.withUTF8Buffer { buffer in
+      for index in buffer.indices {
+        guard unsafe bytes.element(at: index) == buffer[index] else { return false }
       }
       return true
     }
@@ -88,11 +86,11 @@ import Contract
 
 extension Array where Element == UInt8 {
   init(_ literal: StaticString) {
-    self = unsafe literal.withUTF8Buffer { unsafe Array($0) }
+    self = literal.withUTF8Buffer { unsafe Array($0) }
   }
 
   mutating func append(_ literal: StaticString) {
-    unsafe literal.withUTF8Buffer { buffer in unsafe append(contentsOf: buffer) }
+    literal.withUTF8Buffer { buffer in unsafe append(contentsOf: buffer) }
   }
 }
 
@@ -132,8 +130,8 @@ struct WrittenText {
   }
 
   mutating func append(_ literal: StaticString) {
-    unsafe literal.withUTF8Buffer { buffer in
-      for byte in unsafe buffer { append(byte) }
+    literal.withUTF8Buffer { buffer in
+      for index in buffer.indices { unsafe append(buffer[index]) }
     }
   }
 

@@ -8,8 +8,9 @@ import Foundation
 final class Cluster {
     let socketDirectory: String
     private let base: String
-    private let keeper: Process
-    private let keeperInput: FileHandle
+    private let keeper: pid_t
+    /// The keeper's standard input; nil once it was told to do its work.
+    private var keeperInput: FileHandle?
 
     private var data: String { base + "/data" }
     private var logFile: String { base + "/server.log" }
@@ -18,32 +19,29 @@ final class Cluster {
     init(_ settings: [String]) throws {
         base = try ServerUser.makeDirectory()
         socketDirectory = base + "/socket"
-        let script = """
-            trap '' INT TERM HUP
-            while read -r line; do :; done
-            \(PgConfig.bindir)/pg_ctl -D \(base)/data -m immediate -s stop
-            rm -rf \(base)
-            """
-        let pipe = Pipe()
-        keeper = ServerUser.process(["/bin/sh", "-c", script])
-        keeper.standardInput = pipe
-        keeper.standardOutput = FileHandle.nullDevice
-        keeper.standardError = FileHandle.nullDevice
+        let pipe = Command.closedInChildren(Pipe())
+        let null = FileHandle.nullDevice.fileDescriptor
+        keeper = try Command.spawn(
+            ServerUser.switchUser + ["sh", "-c", Cluster.keeperScript, PgConfig.bindir, base],
+            input: pipe.fileHandleForReading.fileDescriptor, output: null, error: null)
         keeperInput = pipe.fileHandleForWriting
-        // The server must not inherit it: it would keep its own keeper waiting.
-        _ = fcntl(keeperInput.fileDescriptor, F_SETFD, FD_CLOEXEC)
-        try keeper.run()
         Cluster.stopAtExit(self)
 
         let initdb = [
             "\(PgConfig.bindir)/initdb", "--pgdata=\(data)", "--username=postgres", "--auth=trust",
             "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions",
         ]
-        _ = try ServerUser.run(initdb)
-        _ = try ServerUser.run(["mkdir", "-m", "700", socketDirectory])
+        try ServerUser.run(initdb)
+        try ServerUser.run(["mkdir", "-m", "700", socketDirectory])
         try configure(Cluster.commonSettings + ["unix_socket_directories = '\(socketDirectory)'"] + settings)
         try start()
     }
+
+    private static let keeperScript = """
+        while read -r line; do :; done
+        "$0/pg_ctl" -D "$1/data" -m immediate -s stop
+        rm -rf "$1"
+        """
 
     private static let commonSettings = [
         "listen_addresses = ''",
@@ -69,7 +67,7 @@ final class Cluster {
 
     func start() throws {
         do {
-            _ = try ServerUser.run(["\(PgConfig.bindir)/pg_ctl", "-D", data, "-l", logFile, "-w", "-s", "start"])
+            try ServerUser.run(["\(PgConfig.bindir)/pg_ctl", "-D", data, "-l", logFile, "-w", "-s", "start"])
         } catch {
             throw HarnessError("the server does not start:\n" + log().suffix(2000))
         }
@@ -78,7 +76,7 @@ final class Cluster {
     enum StopMode: String { case fast, immediate }
 
     func shutDown(_ mode: StopMode = .fast) throws {
-        _ = try ServerUser.run(["\(PgConfig.bindir)/pg_ctl", "-D", data, "-m", mode.rawValue, "-w", "-s", "stop"])
+        try ServerUser.run(["\(PgConfig.bindir)/pg_ctl", "-D", data, "-m", mode.rawValue, "-w", "-s", "stop"])
     }
 
     func restart(_ mode: StopMode = .fast) throws {
@@ -114,9 +112,10 @@ final class Cluster {
 
     /// Stops the server for good and removes everything.
     func remove() {
-        guard keeper.isRunning else { return }
-        try? keeperInput.close()
-        keeper.waitUntilExit()
+        guard let input = keeperInput else { return }
+        keeperInput = nil
+        try? input.close()
+        Command.wait(for: keeper)
     }
 
     deinit { remove() }

@@ -1,5 +1,4 @@
 import CLibpq
-import Foundation
 
 /// An error as the server sent it. `sqlstate` is empty where the connection itself was lost.
 struct ServerError: Error, Equatable {
@@ -203,23 +202,5 @@ extension ServerError {
         self.init(
             sqlstate: field(WARDEN_DIAG_SQLSTATE), message: field(WARDEN_DIAG_MESSAGE),
             detail: field(WARDEN_DIAG_DETAIL), hint: field(WARDEN_DIAG_HINT), context: field(WARDEN_DIAG_CONTEXT))
-    }
-}
-
-/// An array of C strings that ends with a null pointer, freed with the object.
-private final class CStrings {
-    private let strings: [UnsafeMutablePointer<CChar>?]
-    let pointer: UnsafeMutablePointer<UnsafePointer<CChar>?>
-
-    init(_ texts: [String?]) {
-        strings = texts.map { text in text.flatMap { strdup($0) } }
-        pointer = .allocate(capacity: texts.count + 1)
-        for (index, string) in strings.enumerated() { (pointer + index).initialize(to: UnsafePointer(string)) }
-        (pointer + texts.count).initialize(to: nil)
-    }
-
-    deinit {
-        for string in strings { free(string) }
-        pointer.deallocate()
     }
 }

@@ -1,0 +1,345 @@
+/*
+ * warden.flush, status, verify_audit, audit_digest.
+ */
+#include "sql.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "writer_rows.h"
+
+PG_FUNCTION_INFO_V1(warden_sql_flush);
+PG_FUNCTION_INFO_V1(warden_sql_status);
+PG_FUNCTION_INFO_V1(warden_sql_verify_audit);
+PG_FUNCTION_INFO_V1(warden_sql_audit_digest);
+
+/* --- flush --- */
+
+static void
+not_flushed(uint64 target, uint64 written)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_QUERY_CANCELED),
+			 errmsg("the audit was not written within the timeout"),
+			 errdetail("Written up to " UINT64_FORMAT " of " UINT64_FORMAT ".", written, target),
+			 errhint("See warden.status(); the server's log tells what stops the audit writer.")));
+}
+
+Datum
+warden_sql_flush(PG_FUNCTION_ARGS)
+{
+	TimestampTz end = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
+															  TimestampTzGetDatum(GetCurrentTimestamp()),
+															  PG_GETARG_DATUM(0)));
+	int			slot = warden_database_slot(MyDatabaseId, false);
+	uint64		target;
+	uint64		written;
+
+	if (slot < 0 || RecoveryInProgress())
+		PG_RETURN_INT64((int64) warden_chain_last_seq());
+	if (!warden_shared_database(slot)->ready)
+		warden_counter_check(slot);
+	target = warden_load_acquire(&warden_spool_database(slot)->counter) - 1;
+	while ((written = warden_load_acquire(&warden_shared_database(slot)->written)) < target)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (GetCurrentTimestamp() >= end)
+			not_flushed(target, written);
+		warden_wake_writer(slot);
+		warden_wait_for_writer(slot, 20);
+	}
+	PG_RETURN_INT64((int64) target);
+}
+
+/* --- status --- */
+
+static void
+status_row(ReturnSetInfo *rsinfo, const char *name, const char *value, bool healthy)
+{
+	Datum		values[3] = {CStringGetTextDatum(name), CStringGetTextDatum(value), BoolGetDatum(healthy)};
+	bool		nulls[3] = {false, false, false};
+
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+static void
+ring_status(ReturnSetInfo *rsinfo, Oid database)
+{
+	uint64		waiting = 0;
+	uint64		fullest = 0;
+	uint64		lost = 0;
+	int			used = 0;
+
+	for (int i = 0; i < warden_ring_total(); i++)
+	{
+		WardenRing *ring = warden_ring_at(i);
+		uint64		bytes = ring->head - ring->tail;
+
+		if (ring->state == WARDEN_RING_FREE || ring->database != database || ring->capacity == 0)
+			continue;
+		used++;
+		waiting += bytes;
+		fullest = Max(fullest, bytes * 100 / ring->capacity);
+		lost += ring->lost;
+	}
+	status_row(rsinfo, "rings", psprintf("%d of %d in use by this database", used, warden_ring_total()), true);
+	status_row(rsinfo, "backlog bytes", psprintf(UINT64_FORMAT, waiting), true);
+	status_row(rsinfo, "fullest ring", psprintf(UINT64_FORMAT "%%", fullest), fullest < 90);
+	status_row(rsinfo, "outcomes lost", psprintf(UINT64_FORMAT, lost), lost == 0);
+}
+
+static void
+audit_status(ReturnSetInfo *rsinfo, int slot)
+{
+	WardenSharedDatabase *shared = warden_shared_database(slot);
+	uint64		given = warden_load_acquire(&warden_spool_database(slot)->counter) - 1;
+	uint64		written = warden_load_acquire(&shared->written);
+
+	status_row(rsinfo, "audit writer", shared->writer_pid > 0 ? psprintf("process %d", shared->writer_pid) : "not running",
+			   shared->writer_pid > 0);
+	status_row(rsinfo, "last record", psprintf(UINT64_FORMAT, given), true);
+	status_row(rsinfo, "last record written", psprintf(UINT64_FORMAT, written), true);
+	status_row(rsinfo, "backlog", psprintf(UINT64_FORMAT, given > written ? given - written : 0), true);
+	status_row(rsinfo, "gaps", psprintf(UINT64_FORMAT, shared->gaps), shared->gaps == 0);
+	status_row(rsinfo, "damaged records", psprintf(UINT64_FORMAT, shared->damaged), shared->damaged == 0);
+	ring_status(rsinfo, MyDatabaseId);
+}
+
+Datum
+warden_sql_status(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	const char *mode = GetConfigOption("warden.mode", true, false);
+	int			slot;
+
+	InitMaterializedSRF(fcinfo, 0);
+	status_row(rsinfo, "preloaded", mode ? "yes" : "no", mode != NULL);
+	if (mode == NULL)
+		return (Datum) 0;
+	status_row(rsinfo, "mode", mode, strcmp(mode, "enforce") == 0);
+	status_row(rsinfo, "audit", GetConfigOption("warden.audit", true, false), warden_audit == WARDEN_AUDIT_ALL);
+	status_row(rsinfo, "policy", warden_policy_stale ? "changed, not loaded yet" : "loaded", true);
+	status_row(rsinfo, "break-glass in this session", warden_break_glass_active() ? "in force" : "not in force",
+			   !warden_break_glass_active());
+	status_row(rsinfo, "swift depth", psprintf("%d", warden_swift_depth), warden_swift_depth == 0);
+	if (RecoveryInProgress())
+		status_row(rsinfo, "audit writer", "none: this is a standby, nothing is recorded here", false);
+	else if ((slot = warden_database_slot(MyDatabaseId, false)) >= 0)
+		audit_status(rsinfo, slot);
+	return (Datum) 0;
+}
+
+/* --- verification --- */
+
+typedef struct Verification
+{
+	uint64		records;
+	uint64		bad_seq;
+	char	   *problem;
+	uint8		head[PG_SHA256_DIGEST_LENGTH];
+	uint64		last_seq;
+	/* of the digest that was kept outside; expected_seq 0 = none */
+	uint64		expected_seq;
+	uint64		expected_records;
+	uint8		expected_head[PG_SHA256_DIGEST_LENGTH];
+	MemoryContext memory;
+} Verification;
+
+/* In the order of the columns of the query below. */
+static void
+row_from_tuple(WardenAuditRow *row, HeapTuple tuple, TupleDesc desc, const uint8 **hash)
+{
+	uint64	   *numbers[] = {&row->seq, (uint64 *) &row->at, &row->session, &row->statement_no, &row->last_statement_no,
+		&row->parent_no, &row->transaction, &row->statement_hash, (uint64 *) &row->request_id};
+	int64	   *counts[] = {&row->rows, &row->bytes, &row->duration};
+	WardenText *texts[] = {&row->event, &row->statement_class, &row->command, &row->decision, &row->outcome,
+		&row->guard, &row->sqlstate, &row->error, &row->statement, &row->access, &row->database, &row->session_user,
+		&row->role, &row->identity, &row->agent, &row->application, &row->client_address, &row->environment,
+		&row->intent, &row->ticket, &row->run};
+	int			column = 1;
+	bool		isnull;
+	Datum		datum;
+
+	memset(row, 0, sizeof(*row));
+	for (size_t i = 0; i < lengthof(numbers); i++)
+	{
+		datum = SPI_getbinval(tuple, desc, column++, &isnull);
+		*numbers[i] = isnull ? 0 : (uint64) DatumGetInt64(datum);
+	}
+	for (size_t i = 0; i < lengthof(counts); i++)
+	{
+		datum = SPI_getbinval(tuple, desc, column++, &isnull);
+		*counts[i] = isnull ? -1 : DatumGetInt64(datum);
+	}
+	for (size_t i = 0; i < lengthof(texts); i++)
+	{
+		datum = SPI_getbinval(tuple, desc, column++, &isnull);
+		*texts[i] = warden_text(isnull ? NULL : TextDatumGetCString(datum));
+	}
+	datum = SPI_getbinval(tuple, desc, column, &isnull);
+	*hash = isnull || VARSIZE_ANY_EXHDR(DatumGetByteaPP(datum)) != PG_SHA256_DIGEST_LENGTH ? NULL :
+		(const uint8 *) VARDATA_ANY(DatumGetByteaPP(datum));
+}
+
+static void
+found_problem(Verification *verification, uint64 seq, const char *problem)
+{
+	if (verification->problem != NULL)
+		return;
+	verification->bad_seq = seq;
+	verification->problem = MemoryContextStrdup(verification->memory, problem);
+}
+
+static void
+check_expected(Verification *verification, uint64 seq)
+{
+	if (seq != verification->expected_seq || seq == 0)
+		return;
+	if (memcmp(verification->head, verification->expected_head, PG_SHA256_DIGEST_LENGTH) != 0)
+		found_problem(verification, seq, "the chain up to here is not the one that the digest was taken of");
+}
+
+static void
+verify_row(Verification *verification, HeapTuple tuple, TupleDesc desc)
+{
+	WardenAuditRow row;
+	const uint8 *hash;
+
+	row_from_tuple(&row, tuple, desc, &hash);
+	if (row.seq != verification->last_seq + 1)
+		found_problem(verification, verification->last_seq + 1,
+					  row.seq <= verification->last_seq ? "a record is there twice" : "a record is missing");
+	warden_chain_link(verification->head, &row);
+	if (hash == NULL || memcmp(hash, verification->head, PG_SHA256_DIGEST_LENGTH) != 0)
+		found_problem(verification, row.seq, "the record was altered, or one before it replaced");
+	verification->last_seq = row.seq;
+	verification->records++;
+	check_expected(verification, row.seq);
+}
+
+static void
+verify_rows(void *arg)
+{
+	Verification *verification = arg;
+	SPIPlanPtr	plan = SPI_prepare_cursor(
+		"SELECT r.seq, (extract(epoch FROM r.at - timestamptz '2000-01-01 00:00:00+00') * 1000000)::bigint, r.session, "
+		"r.statement_no, r.last_statement_no, r.parent_no, r.transaction, r.statement_hash, r.request_id, "
+		"r.rows, r.bytes, r.duration, r.event, r.class, r.command, r.decision, r.outcome, r.guard, r.sqlstate, "
+		"r.error, r.statement, r.access, c.database_name, c.session_user_name, c.role_name, c.identity, c.agent, "
+		"c.application_name, c.client_addr, c.environment, c.intent, c.ticket, c.run, r.hash "
+		"FROM warden.audit_record r LEFT JOIN warden.audit_context c ON c.id = r.context ORDER BY r.seq",
+		0, NULL, CURSOR_OPT_NO_SCROLL);
+	Portal		portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
+	MemoryContext memory = AllocSetContextCreate(CurrentMemoryContext, "pg_warden verify", ALLOCSET_DEFAULT_SIZES);
+
+	for (;;)
+	{
+		MemoryContext caller;
+
+		SPI_cursor_fetch(portal, true, 1000);
+		if (SPI_processed == 0)
+			break;
+		caller = MemoryContextSwitchTo(memory);
+		for (uint64 i = 0; i < SPI_processed; i++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			verify_row(verification, SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
+			MemoryContextReset(memory);
+		}
+		MemoryContextSwitchTo(caller);
+		SPI_freetuptable(SPI_tuptable);
+	}
+	SPI_cursor_close(portal);
+}
+
+static void
+check_head(Verification *verification)
+{
+	WardenChain chain;
+
+	warden_chain_read(&chain);
+	/* the writer may have gone on meanwhile; what it added was not looked at */
+	if (chain.last_seq < verification->last_seq)
+		found_problem(verification, chain.last_seq + 1, "the table holds records that the chain does not know");
+	else if (chain.last_seq == verification->last_seq &&
+			 memcmp(chain.head, verification->head, PG_SHA256_DIGEST_LENGTH) != 0)
+		found_problem(verification, chain.last_seq, "the head of the chain does not fit the last record");
+	if (verification->expected_seq > verification->last_seq)
+		found_problem(verification, verification->last_seq + 1,
+					  "records that the digest was taken of are gone from the end");
+}
+
+static void
+check_truncation(Verification *verification, const WardenChain *before)
+{
+	if (verification->last_seq < before->last_seq)
+		found_problem(verification, verification->last_seq + 1, "records are missing at the end");
+}
+
+static void
+parse_digest(Verification *verification, const char *digest)
+{
+	unsigned long long records;
+	unsigned long long seq;
+	char		hex[65];
+
+	if (sscanf(digest, "%llu:%llu:%64[0-9a-f]", &records, &seq, hex) != 3 || strlen(hex) != 64 ||
+		hex_decode(hex, 64, (char *) verification->expected_head) != PG_SHA256_DIGEST_LENGTH)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"expected_digest\" is not a digest of warden.audit_digest()"),
+				 errhint("It has the form records:last_seq:hash.")));
+	verification->expected_records = records;
+	verification->expected_seq = seq;
+}
+
+Datum
+warden_sql_verify_audit(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Verification verification = {.memory = CurrentMemoryContext};
+	WardenChain before;
+	Datum		values[4];
+	bool		nulls[4] = {false, false, true, true};
+
+	warden_sql_ready();
+	if (!PG_ARGISNULL(0))
+		parse_digest(&verification, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	InitMaterializedSRF(fcinfo, 0);
+	warden_chain_read(&before);
+	warden_chain_begin();
+	warden_internal_run(verify_rows, &verification);
+	warden_chain_end();
+	check_truncation(&verification, &before);
+	check_head(&verification);
+	values[0] = BoolGetDatum(verification.problem == NULL);
+	values[1] = Int64GetDatum((int64) verification.records);
+	values[2] = Int64GetDatum((int64) verification.bad_seq);
+	values[3] = (Datum) 0;
+	if (verification.problem != NULL)
+	{
+		nulls[2] = nulls[3] = false;
+		values[3] = CStringGetTextDatum(verification.problem);
+	}
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	return (Datum) 0;
+}
+
+Datum
+warden_sql_audit_digest(PG_FUNCTION_ARGS)
+{
+	WardenChain chain;
+	char		hex[2 * PG_SHA256_DIGEST_LENGTH + 1];
+
+	(void) fcinfo;
+	warden_sql_ready();
+	warden_chain_read(&chain);
+	hex_encode((const char *) chain.head, PG_SHA256_DIGEST_LENGTH, hex);
+	hex[2 * PG_SHA256_DIGEST_LENGTH] = '\0';
+	PG_RETURN_TEXT_P(cstring_to_text(psprintf(UINT64_FORMAT ":" UINT64_FORMAT ":%s", chain.records, chain.last_seq, hex)));
+}

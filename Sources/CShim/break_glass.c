@@ -1,0 +1,70 @@
+/*
+ * Break-glass: a session of a superuser or a member of warden_admin lifts the guards from itself, for a while and for
+ * a reason. Recorded, as an event that stands whatever becomes of the transaction, before it takes effect.
+ */
+#include "sql.h"
+
+#include "utils/timestamp.h"
+
+PG_FUNCTION_INFO_V1(warden_sql_break_glass);
+PG_FUNCTION_INFO_V1(warden_sql_break_glass_end);
+
+/* 0 = not in force. Process-local: it ends with the session. */
+static TimestampTz until = 0;
+
+bool
+warden_break_glass_active(void)
+{
+	if (likely(until == 0))
+		return false;
+	if (GetCurrentTimestamp() < until)
+		return true;
+	until = 0;
+	warden_audit_event(WARDEN_EVENT_BREAK_GLASS, "break-glass has ended by itself");
+	return false;
+}
+
+static TimestampTz
+end_of(Interval *duration)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz end = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(now),
+															  IntervalPGetDatum(duration)));
+
+	if (end <= now || end > now + USECS_PER_DAY)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"duration\" must be more than nothing and at most a day")));
+	return end;
+}
+
+Datum
+warden_sql_break_glass(PG_FUNCTION_ARGS)
+{
+	char	   *reason;
+	TimestampTz end;
+
+	warden_sql_not_null(fcinfo, 0, "reason");
+	warden_sql_not_null(fcinfo, 1, "duration");
+	reason = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	if (strspn(reason, " \t\r\n") == strlen(reason))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("argument \"reason\" must say why")));
+	end = end_of(PG_GETARG_INTERVAL_P(1));
+	warden_audit_event(WARDEN_EVENT_BREAK_GLASS,
+					   psprintf("break-glass until %s: %s", timestamptz_to_str(end), reason));
+	until = end;
+	PG_RETURN_VOID();
+}
+
+Datum
+warden_sql_break_glass_end(PG_FUNCTION_ARGS)
+{
+	(void) fcinfo;
+	if (warden_break_glass_active())
+	{
+		until = 0;
+		warden_audit_event(WARDEN_EVENT_BREAK_GLASS, "break-glass was ended");
+	}
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,17 @@
+/*
+ * A mask as it is defined: facts of the column for Swift, the expression back.
+ */
+#ifndef WARDEN_MASK_DEFINITION_H
+#define WARDEN_MASK_DEFINITION_H
+
+#include "shim.h"
+
+#include "utils/jsonb.h"
+
+/*
+ * The SQL expression that masks the column; raises where method, options and type do not fit. `method` NULL: by type;
+ * *chosen gets the method. In the current memory context.
+ */
+extern char *warden_define_mask(Oid relid, AttrNumber attnum, const char *method, Jsonb *options, char **chosen);
+
+#endif

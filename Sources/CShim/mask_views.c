@@ -1,0 +1,283 @@
+/*
+ * Masking views: one per masked table in schema warden_views, made from the policy. A view is the single definition
+ * of what a masked subject sees; masking.c takes its expressions from there.
+ *
+ * They must not stand in the way of migrations, though a view holds on to its table's columns: before DDL that might
+ * meet one, the views concerned are dropped, and made anew afterwards in the same transaction.
+ */
+#include "shim.h"
+
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "lib/stringinfo.h"
+#include "mask_definition.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+const char *
+warden_mask_view_name(Oid relid)
+{
+	char	   *schema = get_namespace_name(get_rel_namespace(relid));
+	char	   *table = get_rel_name(relid);
+	char	   *name;
+
+	if (schema == NULL || table == NULL)
+		return "";
+	name = psprintf("%s__%s", schema, table);
+	/* names are limited: a long one ends in the table's OID, so that no two tables share a view */
+	if (strlen(name) >= NAMEDATALEN)
+	{
+		char	   *oid = psprintf("__%u", relid);
+
+		strcpy(name + pg_mbcliplen(name, (int) strlen(name), NAMEDATALEN - 1 - (int) strlen(oid)), oid);
+	}
+	return name;
+}
+
+static void
+drop_view(Oid view)
+{
+	warden_internal_sql(psprintf("DROP VIEW %s", quote_qualified_identifier("warden_views", get_rel_name(view))),
+						0, NULL, NULL, NULL);
+}
+
+/* --- building --- */
+
+/* Policy rows of dropped columns go; those of renamed ones follow. False where the table has no mask left. */
+static bool
+refresh_rows(Oid relid)
+{
+	Oid			types[1] = {OIDOID};
+	Datum		values[1] = {ObjectIdGetDatum(relid)};
+
+	warden_internal_sql("DELETE FROM warden.mask_policy p WHERE p.relation = $1 AND NOT EXISTS ("
+						"SELECT FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum = p.attnum "
+						"AND NOT a.attisdropped)", 1, types, values, NULL);
+	warden_internal_sql("UPDATE warden.mask_policy p SET column_name = a.attname FROM pg_attribute a "
+						"WHERE p.relation = $1 AND a.attrelid = $1 AND a.attnum = p.attnum "
+						"AND a.attname <> p.column_name", 1, types, values, NULL);
+	return warden_internal_sql("SELECT attnum, method, options, expression FROM warden.mask_policy WHERE relation = $1",
+							   1, types, values, NULL) > 0;
+}
+
+static void
+store_expression(Oid relid, AttrNumber attnum, const char *expression)
+{
+	Oid			types[3] = {OIDOID, INT2OID, TEXTOID};
+	Datum		values[3] = {ObjectIdGetDatum(relid), Int16GetDatum(attnum), CStringGetTextDatum(expression)};
+
+	warden_internal_sql("UPDATE warden.mask_policy SET expression = $3 "
+						"WHERE relation = $1 AND attnum = $2 AND expression <> $3", 3, types, values, NULL);
+}
+
+/* expressions[attnum - 1] for the masked columns, made anew: names and types may have changed */
+static char **
+column_expressions(Oid relid, int natts)
+{
+	char	  **expressions = palloc0(sizeof(char *) * natts);
+	SPITupleTable *rows = SPI_tuptable;
+	uint64		count = SPI_processed;
+
+	for (uint64 i = 0; i < count; i++)
+	{
+		bool		isnull;
+		AttrNumber	attnum = DatumGetInt16(SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &isnull));
+		char	   *method = SPI_getvalue(rows->vals[i], rows->tupdesc, 2);
+		Datum		options = SPI_getbinval(rows->vals[i], rows->tupdesc, 3, &isnull);
+		char	   *chosen;
+
+		if (attnum < 1 || attnum > natts)
+			elog(ERROR, "pg_warden: mask of column %d of relation %u", attnum, relid);
+		expressions[attnum - 1] = warden_define_mask(relid, attnum, method, DatumGetJsonbP(options), &chosen);
+	}
+	for (int i = 0; i < natts; i++)
+		if (expressions[i] != NULL)
+			store_expression(relid, (AttrNumber) (i + 1), expressions[i]);
+	return expressions;
+}
+
+static void
+create_view(Oid relid, int natts, char **expressions)
+{
+	StringInfoData sql;
+	const char *separator = "";
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "CREATE VIEW %s WITH (security_invoker = true) AS SELECT ",
+					 quote_qualified_identifier("warden_views", warden_mask_view_name(relid)));
+	for (int i = 0; i < natts; i++)
+	{
+		char	   *column = get_attname(relid, (AttrNumber) (i + 1), true);
+
+		if (column == NULL)
+			continue;
+		appendStringInfo(&sql, "%s%s AS %s", separator,
+						 expressions[i] ? expressions[i] : quote_identifier(column), quote_identifier(column));
+		separator = ", ";
+	}
+	appendStringInfo(&sql, " FROM %s",
+					 quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid)));
+	warden_internal_sql(sql.data, 0, NULL, NULL, NULL);
+	warden_internal_sql(psprintf("GRANT SELECT ON %s TO PUBLIC",
+								 quote_qualified_identifier("warden_views", warden_mask_view_name(relid))),
+						0, NULL, NULL, NULL);
+}
+
+static int
+relation_columns(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	int			natts;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "pg_warden: relation %u does not exist", relid);
+	natts = ((Form_pg_class) GETSTRUCT(tuple))->relnatts;
+	ReleaseSysCache(tuple);
+	return natts;
+}
+
+void
+warden_mask_view_build(Oid relid)
+{
+	Oid			view = get_relname_relid(warden_mask_view_name(relid), warden_catalog.views);
+	bool		masked = refresh_rows(relid);
+	int			natts = relation_columns(relid);
+
+	if (OidIsValid(view) && masked)
+	{
+		SPITupleTable *rows = SPI_tuptable;
+		uint64		count = SPI_processed;
+
+		drop_view(view);
+		SPI_tuptable = rows;
+		SPI_processed = count;
+	}
+	else if (OidIsValid(view))
+		drop_view(view);
+	if (masked)
+		create_view(relid, natts, column_expressions(relid, natts));
+	/* plans and facts of the table are to be made anew, in every session */
+	CacheInvalidateRelcacheByRelid(relid);
+}
+
+/* --- out of the way of DDL --- */
+
+static List *
+all_masked(void)
+{
+	List	   *found = NIL;
+
+	for (int i = 0; i < warden_mask_count; i++)
+		found = list_append_unique_oid(found, warden_masks[i].relation);
+	return found;
+}
+
+/* Masked tables that are the named one, above it or below it. */
+static List *
+masked_kin(const RangeVar *name)
+{
+	Oid			relid = name ? RangeVarGetRelid(name, NoLock, true) : InvalidOid;
+	List	   *found = NIL;
+	ListCell   *cell;
+
+	if (!OidIsValid(relid))
+		return NIL;
+	foreach(cell, all_masked())
+	{
+		Oid			masked = lfirst_oid(cell);
+
+		if (masked == relid || warden_is_ancestor(masked, relid) || warden_is_ancestor(relid, masked))
+			found = lappend_oid(found, masked);
+	}
+	return found;
+}
+
+static List *
+concerned(Node *stmt)
+{
+	ListCell   *cell;
+	List	   *found = NIL;
+
+	switch (nodeTag(stmt))
+	{
+		case T_AlterTableStmt:
+			return masked_kin(((AlterTableStmt *) stmt)->relation);
+		case T_RenameStmt:
+			if (((RenameStmt *) stmt)->relation == NULL)
+				return ((RenameStmt *) stmt)->renameType == OBJECT_SCHEMA ? all_masked() : NIL;
+			return masked_kin(((RenameStmt *) stmt)->relation);
+		case T_AlterObjectSchemaStmt:
+			return masked_kin(((AlterObjectSchemaStmt *) stmt)->relation);
+		case T_DropStmt:
+			if (((DropStmt *) stmt)->behavior == DROP_CASCADE || ((DropStmt *) stmt)->removeType == OBJECT_EXTENSION)
+				return all_masked();
+			if (((DropStmt *) stmt)->removeType != OBJECT_TABLE)
+				return NIL;
+			foreach(cell, ((DropStmt *) stmt)->objects)
+				found = list_concat_unique_oid(found, masked_kin(makeRangeVarFromNameList(lfirst(cell))));
+			return found;
+		case T_DropOwnedStmt:
+			return all_masked();
+		default:
+			return NIL;
+	}
+}
+
+static void
+drop_views(void *arg)
+{
+	ListCell   *cell;
+
+	foreach(cell, (List *) arg)
+	{
+		Oid			view = get_relname_relid(warden_mask_view_name(lfirst_oid(cell)), warden_catalog.views);
+
+		if (OidIsValid(view))
+			drop_view(view);
+	}
+}
+
+static void
+rebuild_views(void *arg)
+{
+	ListCell   *cell;
+
+	foreach(cell, (List *) arg)
+	{
+		Oid			relid = lfirst_oid(cell);
+		Oid			types[1] = {OIDOID};
+		Datum		values[1] = {ObjectIdGetDatum(relid)};
+
+		if (get_rel_name(relid) != NULL)
+			warden_mask_view_build(relid);
+		else
+			warden_internal_sql("DELETE FROM warden.mask_policy WHERE relation = $1", 1, types, values, NULL);
+	}
+	CacheInvalidateRelcacheByRelid(warden_catalog.mask_policy);
+}
+
+List *
+warden_mask_views_aside(Node *utility)
+{
+	List	   *relations = warden_any_masks ? concerned(utility) : NIL;
+
+	if (relations != NIL)
+		warden_internal_run(drop_views, relations);
+	return relations;
+}
+
+void
+warden_mask_views_restore(List *relations)
+{
+	/* DROP EXTENSION has taken the policy along */
+	if (relations != NIL && OidIsValid(get_relname_relid("mask_policy", warden_catalog.schema)))
+		warden_internal_run(rebuild_views, relations);
+}

@@ -1,0 +1,517 @@
+/*
+ * Masking. After analysis and rewriting, when views, rules and row security are in the query tree and nothing has
+ * executed yet, every read of a masked relation becomes a read of a subquery: the relation's masking view, applied
+ * as the server applies a view (its rewriter's ApplyRetrieveRule), with the permissions of the original reference.
+ */
+#include "shim.h"
+
+#include "access/htup_details.h"
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/planner.h"
+#include "parser/parsetree.h"
+#include "rewrite/rewriteHandler.h"
+#include "tcop/tcopprot.h"
+#include "rewrite/rewriteManip.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+static planner_hook_type previous_planner = NULL;
+static needs_fmgr_hook_type previous_needs_fmgr = NULL;
+
+/* Set on the inner reference of a redirected relation; survives into the plan's range table. */
+#define REDIRECTED "pg_warden:"
+
+static bool
+is_redirected(RangeTblEntry *rte)
+{
+	return rte->ctename != NULL && strncmp(rte->ctename, REDIRECTED, strlen(REDIRECTED)) == 0;
+}
+
+/* The mark, with a digit per masked column of the relation: 1 where the session sees it masked. */
+static char *
+redirection_mark(const WardenRelation *relation, const bool *masked)
+{
+	char	   *mark = palloc(strlen(REDIRECTED) + relation->masked_count + 1);
+	char	   *digit = mark + strlen(REDIRECTED);
+
+	strcpy(mark, REDIRECTED);
+	for (int i = 0; i < relation->masked_count; i++)
+		*digit++ = masked[i] ? '1' : '0';
+	*digit = '\0';
+	return mark;
+}
+
+bool
+warden_rte_fits(RangeTblEntry *rte, WardenRelation *relation)
+{
+	bool		masked[MaxHeapAttributeNumber];
+	const char *digits;
+
+	if (!warden_columns_masked(relation, masked))
+		return !is_redirected(rte);
+	if (!is_redirected(rte))
+		return false;
+	digits = rte->ctename + strlen(REDIRECTED);
+	if ((int) strlen(digits) != relation->masked_count)
+		return false;
+	for (int i = 0; i < relation->masked_count; i++)
+		if ((digits[i] == '1') != masked[i])
+			return false;
+	return true;
+}
+
+/* Which of relation->masked does the session see masked? False where it sees all of them real. */
+bool
+warden_columns_masked(WardenRelation *relation, bool *masked)
+{
+	int64_t		count;
+	bool		owner;
+
+	/* foreign-key checks compare real values, whoever causes them */
+	if (relation->masked_count == 0 || InNoForceRLSOperation())
+		return false;
+	warden_session_refresh();
+	owner = has_privs_of_role(warden_session.role_oid, relation->owner);
+	SWIFT_GET(count, warden_masked_columns(&warden_session, &relation->object, owner, GetCurrentTimestamp(),
+										   relation->masked, relation->masked_count, masked));
+	return count > 0;
+}
+
+/* --- the masking expression of a column --- */
+
+static Relation
+open_mask_view(Oid relid)
+{
+	const char *name = warden_mask_view_name(relid);
+	Oid			view = get_relname_relid(name, warden_catalog.views);
+
+	if (!OidIsValid(view))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("masked table \"%s\" cannot be read: its masking view is missing", get_rel_name(relid)),
+				 errhint("A member of warden_admin can make it anew: call warden.mask() for one of its columns.")));
+	return table_open(view, AccessShareLock);
+}
+
+typedef struct Renumber
+{
+	AttrNumber	attno;
+} Renumber;
+
+static Node *
+to_column(Node *node, Renumber *renumber)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Var))
+	{
+		Var		   *var = copyObject((Var *) node);
+
+		/* a mask is an expression over its own column alone */
+		var->varno = 1;
+		var->varattno = renumber->attno;
+		var->varnosyn = 1;
+		var->varattnosyn = renumber->attno;
+		return (Node *) var;
+	}
+	return expression_tree_mutator(node, to_column, renumber);
+}
+
+/* The view's expression for a column of that name, over column `attno` of the relation to be read. */
+static Node *
+mask_expression(Oid source, const char *column, AttrNumber attno)
+{
+	Relation	view = open_mask_view(source);
+	Query	   *query = get_view_query(view);
+	Renumber	renumber = {attno};
+	Node	   *expression = NULL;
+	ListCell   *cell;
+
+	foreach(cell, query->targetList)
+	{
+		TargetEntry *entry = lfirst(cell);
+
+		if (!entry->resjunk && strcmp(entry->resname, column) == 0)
+			expression = to_column((Node *) entry->expr, &renumber);
+	}
+	table_close(view, AccessShareLock);
+	if (expression == NULL)
+		elog(ERROR, "pg_warden: the masking view of relation %u has no column \"%s\"", source, column);
+	return expression;
+}
+
+/* Whose mask holds for the column: the relation's own, else an ancestor's. */
+static Oid
+mask_source(const WardenRelation *relation, AttrNumber attno, const char *column)
+{
+	for (int i = 0; i < warden_mask_count; i++)
+		if (warden_masks[i].relation == relation->oid && warden_masks[i].column == attno)
+			return relation->oid;
+	for (int i = 0; i < warden_mask_count; i++)
+		for (int64_t a = 0; a < relation->object.ancestor_count; a++)
+			if (warden_masks[i].relation == relation->object.ancestors[a] &&
+				warden_masks[i].column == get_attnum(warden_masks[i].relation, column))
+				return warden_masks[i].relation;
+	return InvalidOid;
+}
+
+static bool
+is_masked_for_session(const WardenRelation *relation, const bool *masked, AttrNumber attno)
+{
+	for (int i = 0; i < relation->masked_count; i++)
+		if (relation->masked[i] == attno)
+			return masked[i];
+	return false;
+}
+
+static Node *
+column_expression(const WardenRelation *relation, const bool *masked, Form_pg_attribute attribute)
+{
+	Oid			source;
+
+	/* a dropped column keeps its place, so that attribute numbers stay what they are */
+	if (attribute->attisdropped)
+		return (Node *) makeNullConst(INT4OID, -1, InvalidOid);
+	if (!is_masked_for_session(relation, masked, attribute->attnum))
+		return (Node *) makeVar(1, attribute->attnum, attribute->atttypid, attribute->atttypmod,
+								attribute->attcollation, 0);
+	source = mask_source(relation, attribute->attnum, NameStr(attribute->attname));
+	if (!OidIsValid(source))
+		elog(ERROR, "pg_warden: column \"%s\" is masked by no policy", NameStr(attribute->attname));
+	return mask_expression(source, NameStr(attribute->attname), attribute->attnum);
+}
+
+static List *
+target_list(const WardenRelation *relation, const bool *masked)
+{
+	Relation	rel = table_open(relation->oid, NoLock);
+	TupleDesc	desc = RelationGetDescr(rel);
+	List	   *list = NIL;
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+		Node	   *expression = column_expression(relation, masked, attribute);
+
+		list = lappend(list, makeTargetEntry((Expr *) expression, (AttrNumber) (i + 1),
+											 pstrdup(NameStr(attribute->attname)), false));
+	}
+	table_close(rel, NoLock);
+	return list;
+}
+
+/* --- system columns: further entries of the subquery, for those in use --- */
+
+typedef struct SystemColumns
+{
+	Index		rti;
+	int			level;
+	Query	   *sub;
+	AttrNumber	entry[-FirstLowInvalidHeapAttributeNumber];
+} SystemColumns;
+
+static AttrNumber
+system_entry(SystemColumns *columns, Var *var)
+{
+	int			index = -var->varattno;
+
+	if (columns->entry[index] == 0)
+	{
+		Var		   *inner = makeVar(1, var->varattno, var->vartype, var->vartypmod, var->varcollid, 0);
+		AttrNumber	resno = (AttrNumber) (list_length(columns->sub->targetList) + 1);
+
+		columns->sub->targetList = lappend(columns->sub->targetList,
+										   makeTargetEntry((Expr *) inner, resno, psprintf("system_%d", index),
+														   false));
+		columns->entry[index] = resno;
+	}
+	return columns->entry[index];
+}
+
+static bool
+redirect_system_columns(Node *node, SystemColumns *columns)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+	{
+		Var		   *var = (Var *) node;
+
+		if (var->varno == (int) columns->rti && (int) var->varlevelsup == columns->level && var->varattno < 0)
+			var->varattno = system_entry(columns, var);
+		return false;
+	}
+	if (IsA(node, Query))
+	{
+		bool		result;
+
+		columns->level++;
+		result = query_tree_walker((Query *) node, redirect_system_columns, columns, 0);
+		columns->level--;
+		return result;
+	}
+	return expression_tree_walker(node, redirect_system_columns, columns);
+}
+
+/* --- the substitution --- */
+
+/* FOR UPDATE and the like lock the rows inside. */
+static void
+move_row_mark(Query *query, Index rti, Query *sub)
+{
+	ListCell   *cell;
+
+	foreach(cell, query->rowMarks)
+	{
+		RowMarkClause *mark = lfirst(cell);
+		RowMarkClause *inner;
+
+		if (mark->rti != rti)
+			continue;
+		inner = copyObject(mark);
+		inner->rti = 1;
+		inner->pushedDown = true;
+		sub->rowMarks = list_make1(inner);
+		sub->hasForUpdate = true;
+	}
+}
+
+static Query *
+subquery_over(Query *query, Index rti, RangeTblEntry *rte, const WardenRelation *relation, const bool *masked)
+{
+	Query	   *sub = makeNode(Query);
+	RangeTblEntry *inner = copyObject(rte);
+	RangeTblRef *reference = makeNode(RangeTblRef);
+
+	inner->ctename = redirection_mark(relation, masked);
+	inner->inFromCl = true;
+	inner->lateral = false;
+	/* row security of the relation now refers to the subquery's only range table entry */
+	ChangeVarNodes((Node *) inner->securityQuals, (int) rti, 1, 0);
+	IncrementVarSublevelsUp((Node *) inner->tablesample, 1, 0);
+	reference->rtindex = 1;
+	sub->commandType = CMD_SELECT;
+	sub->querySource = QSRC_ORIGINAL;
+	sub->canSetTag = true;
+	sub->rtable = list_make1(inner);
+	sub->jointree = makeFromExpr(list_make1(reference), NULL);
+	sub->hasRowSecurity = query->hasRowSecurity;
+	sub->hasSubLinks = inner->securityQuals != NIL;
+	sub->targetList = target_list(relation, masked);
+	warden_move_permissions(query, rte, sub, inner);
+	move_row_mark(query, rti, sub);
+	return sub;
+}
+
+static void
+redirect(Query *query, Index rti, RangeTblEntry *rte, const WardenRelation *relation, const bool *masked)
+{
+	Query	   *sub = subquery_over(query, rti, rte, relation, masked);
+	SystemColumns columns = {.rti = rti, .level = 0, .sub = sub};
+
+	rte->rtekind = RTE_SUBQUERY;
+	rte->subquery = NULL;
+	rte->security_barrier = false;
+	/* relid stays: whole-row references to the table keep its row type */
+	rte->relkind = 0;
+	rte->rellockmode = 0;
+	rte->lateral = rte->tablesample != NULL;
+	rte->tablesample = NULL;
+	rte->inh = false;
+	rte->securityQuals = NIL;
+	(void) query_tree_walker(query, redirect_system_columns, &columns, 0);
+	rte->subquery = sub;
+}
+
+static void
+raise_masked_write(const WardenRelation *relation, const WardenVerdict *verdict)
+{
+	WardenRecorded recorded = {.position = -1};
+	WardenFacts facts;
+
+	warden_facts_begin(&facts, "MASKED WRITE");
+	(void) warden_facts_access(&facts, &relation->object, WARDEN_CLASS_READ);
+	warden_audit_start(&recorded, &facts, verdict, debug_query_string ? debug_query_string : "",
+					   debug_query_string ? (int) strlen(debug_query_string) : 0, 0, false);
+	warden_raise(verdict);
+}
+
+/* A relation that is changed cannot be a subquery: reading its masked columns to change it is refused. */
+static void
+refuse_masked_write(Query *query, RangeTblEntry *rte, const WardenRelation *relation, const bool *masked)
+{
+	WardenPermissions *permissions = warden_query_permissions(query, rte);
+	WardenVerdict verdict;
+
+	for (int i = 0; permissions != NULL && i < relation->masked_count; i++)
+	{
+		int			column = relation->masked[i] - FirstLowInvalidHeapAttributeNumber;
+
+		if (!masked[i] || (!bms_is_member(column, permissions->selectedCols) &&
+						   !bms_is_member(-FirstLowInvalidHeapAttributeNumber, permissions->selectedCols)))
+			continue;
+		SWIFT(warden_masked_write(&relation->object, relation->masked[i], warden_texts(), &verdict));
+		raise_masked_write(relation, &verdict);
+	}
+}
+
+/* --- the walk --- */
+
+/* The body of one of our own masking views, read by its own name. */
+static bool
+warden_is_mask_view_body(RangeTblEntry *rte)
+{
+	Oid			view = WARDEN_VIEW_OF(rte);
+
+	return OidIsValid(view) && get_rel_namespace(view) == warden_catalog.views;
+}
+
+static bool redirect_query(Node *node, bool *maskable);
+
+static bool
+is_excluded_row(Query *query, Index rti)
+{
+	return query->onConflict != NULL && query->onConflict->exclRelIndex == (int) rti;
+}
+
+static void
+refuse_statistics(const WardenRelation *relation)
+{
+	bool		masked[MaxHeapAttributeNumber];
+
+	if (!(relation->object.flags & WARDEN_OBJECT_STATISTICS))
+		return;
+	for (int i = 0; i < warden_mask_count; i++)
+	{
+		WardenRelation *source = warden_relation(warden_masks[i].relation);
+
+		if (source != NULL && warden_columns_masked(source, masked))
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("statistics of columns are not shown to sessions that see masked values"),
+					 errdetail("\"%s\" holds real values of masked columns.", get_rel_name(relation->oid)),
+					 errhint("A member of warden_admin can exempt you with warden.exempt().")));
+	}
+}
+
+static void
+redirect_relation(Query *query, Index rti, RangeTblEntry *rte, bool *maskable)
+{
+	bool		masked[MaxHeapAttributeNumber];
+	WardenRelation *relation;
+
+	if (rte->relkind == RELKIND_VIEW || rte->relkind == RELKIND_COMPOSITE_TYPE || is_excluded_row(query, rti) ||
+		is_redirected(rte))
+		return;
+	relation = warden_relation(rte->relid);
+	if (relation == NULL)
+		return;
+	refuse_statistics(relation);
+	if (!relation->maskable)
+		return;
+	*maskable = true;
+	if (!warden_columns_masked(relation, masked))
+		return;
+	if (query->resultRelation == (int) rti)
+		refuse_masked_write(query, rte, relation, masked);
+	else
+		redirect(query, rti, rte, relation, masked);
+}
+
+static void
+redirect_range_table(Query *query, bool *maskable)
+{
+	/* the list does not grow: subqueries have range tables of their own */
+	int			count = list_length(query->rtable);
+
+	for (int rti = 1; rti <= count; rti++)
+	{
+		RangeTblEntry *rte = rt_fetch(rti, query->rtable);
+
+		if (rte->rtekind == RTE_RELATION)
+			redirect_relation(query, (Index) rti, rte, maskable);
+		/* a masking view masks by itself */
+		else if (rte->rtekind == RTE_SUBQUERY && !warden_is_mask_view_body(rte))
+			(void) redirect_query((Node *) rte->subquery, maskable);
+	}
+}
+
+static bool
+redirect_query(Node *node, bool *maskable)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		Query	   *query = (Query *) node;
+		bool		result;
+
+		check_stack_depth();
+		/* below first: a subquery made here is not walked again */
+		result = query_tree_walker(query, redirect_query, maskable, QTW_IGNORE_RT_SUBQUERIES);
+		redirect_range_table(query, maskable);
+		return result;
+	}
+	return expression_tree_walker(node, redirect_query, maskable);
+}
+
+static PlannedStmt *
+warden_planner(Query *parse, const char *query_string, int cursor_options, ParamListInfo params)
+{
+	PlannedStmt *plan;
+	bool		maskable = false;
+
+	if (warden_governed() && warden_any_masks)
+		(void) redirect_query((Node *) parse, &maskable);
+	if (previous_planner)
+		plan = previous_planner(parse, query_string, cursor_options, params);
+	else
+		plan = standard_planner(parse, query_string, cursor_options, params);
+	/* the plan cache plans again for another role */
+	if (maskable)
+		plan->dependsOnRole = true;
+	return plan;
+}
+
+/*
+ * SQL functions that return sets are inlined by the planner after our hook has run. Saying that they need the
+ * function manager's hook stops that; their bodies are then planned on their own, and pass the hook.
+ */
+static bool
+warden_needs_fmgr(Oid function)
+{
+	HeapTuple	tuple;
+	bool		needs = false;
+
+	if (previous_needs_fmgr && previous_needs_fmgr(function))
+		return true;
+	if (function < FirstNormalObjectId || !warden_any_masks || !warden_governed_known())
+		return false;
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_proc form = (Form_pg_proc) GETSTRUCT(tuple);
+
+		needs = form->prolang == SQLlanguageId && form->proretset;
+		ReleaseSysCache(tuple);
+	}
+	return needs;
+}
+
+void
+warden_masking_install(void)
+{
+	previous_planner = planner_hook;
+	planner_hook = warden_planner;
+	previous_needs_fmgr = needs_fmgr_hook;
+	needs_fmgr_hook = warden_needs_fmgr;
+}

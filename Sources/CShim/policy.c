@@ -1,0 +1,300 @@
+/*
+ * Loads the policy tables and hands their rows to Swift, which compiles them. Read with a fresh snapshot whatever
+ * the transaction's own one is: a policy holds from the statement after its commit, in REPEATABLE READ too.
+ * Where loading fails nothing is in force, and every governed statement is refused until it succeeds; break-glass
+ * and the configuration file (warden.mode = off, or no preloading) remain.
+ */
+#include "shim.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "policy_rows.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/varlena.h"
+#include "nodes/makefuncs.h"
+#include "nodes/value.h"
+#include "utils/snapmgr.h"
+
+bool		warden_policy_stale = true;
+bool		warden_any_masks = false;
+WardenClasses warden_guarded_classes = 0;
+WardenMaskEntry *warden_masks = NULL;
+int			warden_mask_count = 0;
+
+/* roles that subjects name, collected while loading */
+static List *named_roles = NIL;
+
+/* --- rows to contract structures; also used at definition (policy_sql.c) --- */
+
+WardenText
+warden_datum_text(Datum datum, bool isnull)
+{
+	return warden_text(isnull ? NULL : TextDatumGetCString(datum));
+}
+
+WardenText *
+warden_array_texts(Datum array, int64_t *count)
+{
+	Datum	   *elements;
+	bool	   *nulls;
+	int			n;
+	WardenText *texts;
+
+	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &n);
+	texts = palloc0(sizeof(WardenText) * (n + 1));
+	for (int i = 0; i < n; i++)
+		texts[i] = warden_datum_text(elements[i], nulls[i]);
+	*count = n;
+	return texts;
+}
+
+WardenSubjectPattern *
+warden_subject_patterns(Datum array, int64_t *count)
+{
+	WardenText *texts = warden_array_texts(array, count);
+	WardenSubjectPattern *patterns = palloc0(sizeof(WardenSubjectPattern) * (*count + 1));
+
+	for (int64_t i = 0; i < *count; i++)
+	{
+		patterns[i].text = texts[i];
+		if (texts[i].bytes != NULL && strncmp((const char *) texts[i].bytes, "role:", 5) == 0)
+			patterns[i].role = get_role_oid((const char *) texts[i].bytes + 5, true);
+		if (OidIsValid(patterns[i].role))
+			named_roles = list_append_unique_oid(named_roles, patterns[i].role);
+	}
+	return patterns;
+}
+
+/* The parts of a qualified name; NIL where it is none. A policy text is user input: a bad one names nothing. */
+static List *
+warden_name_list(const char *text)
+{
+	List	   *parts;
+	List	   *names = NIL;
+	ListCell   *cell;
+
+	if (!SplitIdentifierString(pstrdup(text), '.', &parts))
+		return NIL;
+	foreach(cell, parts)
+		names = lappend(names, makeString(pstrdup(lfirst(cell))));
+	return names;
+}
+
+static Oid
+function_named(List *names)
+{
+	FuncCandidateList candidates = names ? WARDEN_FUNCTION_CANDIDATES(names) : NULL;
+
+	/* overloaded names are matched by name */
+	return candidates != NULL && candidates->next == NULL ? candidates->oid : InvalidOid;
+}
+
+/* What the text of a pattern names at this moment; `known` is what it named when the rule was made. */
+static void
+bind_pattern(WardenObjectPattern *pattern, Oid known)
+{
+	const char *text = (const char *) pattern->text.bytes;
+	List	   *names;
+	RangeVar   *name;
+
+	if (text == NULL || strcmp(text, "*") == 0 || strncmp(text, "label:", 6) == 0 || strncmp(text, "database:", 9) == 0)
+		return;
+	if (strncmp(text, "function:", 9) == 0)
+	{
+		pattern->object = function_named(warden_name_list(text + 9));
+		return;
+	}
+	if (pattern->text.length > 2 && strcmp(text + pattern->text.length - 2, ".*") == 0)
+	{
+		names = warden_name_list(pnstrdup(text, pattern->text.length - 2));
+		if (list_length(names) == 1)
+			pattern->schema = get_namespace_oid(strVal(linitial(names)), true);
+		return;
+	}
+	names = warden_name_list(text);
+	if (list_length(names) < 2 || list_length(names) > 3)
+		return;
+	name = makeRangeVar(strVal(linitial(names)), strVal(lsecond(names)), -1);
+	pattern->object = OidIsValid(known) ? known : RangeVarGetRelid(name, NoLock, true);
+	if (list_length(names) == 3 && OidIsValid(pattern->object))
+		pattern->column = get_attnum(pattern->object, strVal(lthird(names)));
+}
+
+WardenObjectPattern *
+warden_object_patterns(Datum array, const Oid *known, int known_count, int64_t *count)
+{
+	WardenText *texts = warden_array_texts(array, count);
+	WardenObjectPattern *patterns = palloc0(sizeof(WardenObjectPattern) * (*count + 1));
+
+	for (int64_t i = 0; i < *count; i++)
+	{
+		patterns[i].text = texts[i];
+		bind_pattern(&patterns[i], i < known_count && get_rel_name(known[i]) != NULL ? known[i] : InvalidOid);
+	}
+	return patterns;
+}
+
+static WardenObjectPattern *
+stored_patterns(Datum texts, Datum relations, int64_t *count)
+{
+	Datum	   *elements;
+	int			n;
+	Oid		   *known;
+
+	deconstruct_array(DatumGetArrayTypeP(relations), REGCLASSOID, 4, true, TYPALIGN_INT, &elements, NULL, &n);
+	known = palloc(sizeof(Oid) * (n + 1));
+	for (int i = 0; i < n; i++)
+		known[i] = DatumGetObjectId(elements[i]);
+	return warden_object_patterns(texts, known, n, count);
+}
+
+/* --- loading --- */
+
+typedef void (*RowReader) (Datum *values, bool *nulls);
+
+static void
+each_row(Oid table, RowReader read)
+{
+	Relation	rel = table_open(table, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	TupleDesc	desc = RelationGetDescr(rel);
+	HeapTuple	tuple;
+	Datum		values[16];
+	bool		nulls[16];
+
+	if (desc->natts > 16)
+		elog(ERROR, "pg_warden: policy table \"%s\" has %d columns", RelationGetRelationName(rel), desc->natts);
+	while ((tuple = systable_getnext(scan)) != NULL)
+	{
+		heap_deform_tuple(tuple, desc, values, nulls);
+		read(values, nulls);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+}
+
+static void
+read_guard(Datum *values, bool *nulls)
+{
+	WardenGuard guard = {0};
+	WardenVerdict verdict;
+	bool		added;
+
+	guard.name = warden_datum_text(values[0], false);
+	guard.action = warden_datum_text(values[1], false);
+	guard.statements = warden_array_texts(values[2], &guard.statement_count);
+	guard.objects = stored_patterns(values[3], values[4], &guard.object_count);
+	guard.subjects = warden_subject_patterns(values[5], &guard.subject_count);
+	guard.environments = warden_array_texts(values[6], &guard.environment_count);
+	guard.message = warden_datum_text(nulls[7] ? (Datum) 0 : values[7], nulls[7]);
+	guard.priority = DatumGetInt32(values[8]);
+	SWIFT_GET(added, warden_policy_add_guard(&guard, warden_texts(), &verdict));
+	if (!added)
+		warden_raise(&verdict);
+}
+
+static void
+read_exemption(Datum *values, bool *nulls)
+{
+	WardenExemption exemption = {0};
+	WardenVerdict verdict;
+	bool		added;
+
+	exemption.id = DatumGetInt64(values[0]);
+	exemption.subjects = warden_subject_patterns(values[1], &exemption.subject_count);
+	exemption.targets = stored_patterns(values[2], values[3], &exemption.target_count);
+	exemption.until = nulls[4] ? INT64_MAX : DatumGetTimestampTz(values[4]);
+	SWIFT_GET(added, warden_policy_add_exemption(&exemption, warden_texts(), &verdict));
+	if (!added)
+		warden_raise(&verdict);
+}
+
+static void
+read_mask(Datum *values, bool *nulls)
+{
+	Oid			relation = DatumGetObjectId(values[0]);
+	int16		attnum = DatumGetInt16(values[1]);
+	char	   *column = NameStr(*DatumGetName(values[2]));
+	char	   *now = get_attname(relation, attnum, true);
+	WardenMaskEntry *entry = &warden_masks[warden_mask_count];
+
+	(void) nulls;
+	/* after a restore the numbers may differ: the name tells */
+	if (now == NULL || strcmp(now, column) != 0)
+	{
+		AttrNumber	named = get_attnum(relation, column);
+
+		if (AttributeNumberIsValid(named))
+			attnum = named;
+	}
+	entry->relation = relation;
+	entry->column = attnum;
+	warden_mask_count++;
+	warden_masks = repalloc(warden_masks, sizeof(WardenMaskEntry) * (warden_mask_count + 1));
+}
+
+static void
+load_rows(void)
+{
+	SWIFT(warden_policy_begin());
+	each_row(warden_catalog.guard_policy, read_guard);
+	each_row(warden_catalog.exemption_policy, read_exemption);
+	if (warden_masks != NULL)
+		pfree(warden_masks);
+	warden_mask_count = 0;
+	warden_masks = MemoryContextAlloc(TopMemoryContext, sizeof(WardenMaskEntry));
+	each_row(warden_catalog.mask_policy, read_mask);
+	SWIFT(warden_policy_commit());
+}
+
+void
+warden_policy_load(void)
+{
+	MemoryContext memory = AllocSetContextCreate(CurrentMemoryContext, "pg_warden policy", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(memory);
+	bool		snapshot = !ActiveSnapshotSet();
+
+	/* an invalidation that arrives while loading makes it stale again */
+	warden_policy_stale = false;
+	named_roles = NIL;
+	warden_internal_depth++;
+	if (snapshot)
+		PushActiveSnapshot(GetCatalogSnapshot(warden_catalog.guard_policy));
+	PG_TRY();
+	{
+		load_rows();
+	}
+	PG_CATCH();
+	{
+		warden_internal_depth--;
+		warden_policy_stale = true;
+		SWIFT(warden_policy_discard());
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	if (snapshot)
+		PopActiveSnapshot();
+	warden_internal_depth--;
+	warden_any_masks = warden_mask_count > 0;
+	SWIFT_GET(warden_guarded_classes, warden_policy_classes());
+	MemoryContextSwitchTo(caller);
+	/* which relations are masked is part of their facts */
+	warden_objects_invalidate(InvalidOid);
+	MemoryContextSwitchTo(memory);
+	{
+		Oid		   *roles = palloc(sizeof(Oid) * (list_length(named_roles) + 1));
+		ListCell   *cell;
+		int			n = 0;
+
+		foreach(cell, named_roles)
+			roles[n++] = lfirst_oid(cell);
+		warden_session_roles(roles, n);
+	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(memory);
+}

@@ -1,0 +1,268 @@
+/*
+ * warden.guard, unguard, exempt, revoke_exemption: arguments are checked by the rules of Swift, the same that loading
+ * uses, and stored; sessions learn of it when the transaction commits.
+ */
+#include "sql.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "policy_rows.h"
+#include "utils/array.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/timestamp.h"
+
+PG_FUNCTION_INFO_V1(warden_sql_require_preload);
+PG_FUNCTION_INFO_V1(warden_sql_guard);
+PG_FUNCTION_INFO_V1(warden_sql_unguard);
+PG_FUNCTION_INFO_V1(warden_sql_exempt);
+PG_FUNCTION_INFO_V1(warden_sql_revoke_exemption);
+
+static void
+require_preload(void)
+{
+	/* the settings exist only where _PG_init ran in the postmaster */
+	if (GetConfigOption("warden.mode", true, false) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("pg_warden must be loaded via shared_preload_libraries"),
+				 errhint("Add pg_warden to shared_preload_libraries in postgresql.conf and restart the server.")));
+}
+
+Datum
+warden_sql_require_preload(PG_FUNCTION_ARGS)
+{
+	(void) fcinfo;
+	require_preload();
+	PG_RETURN_VOID();
+}
+
+void
+warden_sql_ready(void)
+{
+	require_preload();
+	if (!warden_governed())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("pg_warden does not govern this database yet"),
+				 errhint("CREATE EXTENSION pg_warden takes effect when its transaction has committed.")));
+}
+
+void
+warden_sql_not_null(FunctionCallInfo fcinfo, int arg, const char *name)
+{
+	if (PG_ARGISNULL(arg))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("argument \"%s\" must not be NULL", name)));
+}
+
+void
+warden_sql_policy_changed(Oid table)
+{
+	CacheInvalidateRelcacheByRelid(table);
+	CommandCounterIncrement();
+}
+
+/* Who sees what has changed: plans over masked tables are to be made anew everywhere. */
+void
+warden_sql_masks_changed(void)
+{
+	for (int i = 0; i < warden_mask_count; i++)
+		CacheInvalidateRelcacheByRelid(warden_masks[i].relation);
+}
+
+static void
+not_available(const char *argument)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("argument \"%s\" of warden.guard is not available in this version", argument),
+			 errhint("A guard that would not be kept whole is not made: leave the argument out.")));
+}
+
+/* What each entry names, as regclass[] beside the texts: rules follow renames. */
+static Datum
+relations_of(const WardenObjectPattern *patterns, int64_t count)
+{
+	Datum	   *oids = palloc(sizeof(Datum) * (count + 1));
+
+	for (int64_t i = 0; i < count; i++)
+	{
+		const char *text = (const char *) patterns[i].text.bytes;
+		bool		function = text != NULL && strncmp(text, "function:", 9) == 0;
+
+		oids[i] = ObjectIdGetDatum(function ? InvalidOid : patterns[i].object);
+	}
+	return PointerGetDatum(construct_array(oids, (int) count, REGCLASSOID, 4, true, TYPALIGN_INT));
+}
+
+/* --- guards --- */
+
+typedef struct Statement
+{
+	const char *sql;
+	int			nargs;
+	Oid		   *types;
+	Datum	   *values;
+	const char *nulls;
+	int			rows;
+	int64		returned;
+} Statement;
+
+static void
+execute(void *arg)
+{
+	Statement  *statement = arg;
+
+	statement->rows = warden_internal_sql(statement->sql, statement->nargs, statement->types, statement->values,
+										  statement->nulls);
+	if (statement->rows > 0 && SPI_tuptable != NULL)
+	{
+		bool		isnull;
+
+		statement->returned = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	}
+}
+
+static void
+unavailable_arguments(FunctionCallInfo fcinfo)
+{
+	if (!PG_ARGISNULL(6))
+		not_available("networks");
+	if (!PG_ARGISNULL(7))
+		not_available("hours");
+	if (!PG_ARGISNULL(8))
+		not_available("max_rows");
+	if (!PG_ARGISNULL(9))
+		not_available("reviewers");
+	if (!PG_ARGISNULL(10) && PG_GETARG_INT32(10) != 1)
+		not_available("approvals");
+}
+
+static void
+check_guard(FunctionCallInfo fcinfo, WardenGuard *guard)
+{
+	static const char *const names[] = {"name", "action", "statements", "objects", "subjects", "environments"};
+	WardenVerdict verdict;
+	bool		valid;
+
+	for (int i = 0; i < (int) lengthof(names); i++)
+		warden_sql_not_null(fcinfo, i, names[i]);
+	warden_sql_not_null(fcinfo, 12, "priority");
+	unavailable_arguments(fcinfo);
+	guard->name = ARG_TEXT(0);
+	guard->action = ARG_TEXT(1);
+	guard->statements = warden_array_texts(PG_GETARG_DATUM(2), &guard->statement_count);
+	guard->objects = warden_object_patterns(PG_GETARG_DATUM(3), NULL, 0, &guard->object_count);
+	guard->subjects = warden_subject_patterns(PG_GETARG_DATUM(4), &guard->subject_count);
+	guard->environments = warden_array_texts(PG_GETARG_DATUM(5), &guard->environment_count);
+	guard->message = ARG_TEXT(11);
+	guard->priority = PG_GETARG_INT32(12);
+	SWIFT_GET(valid, warden_guard_check(guard, warden_texts(), &verdict));
+	if (!valid)
+		warden_raise(&verdict);
+}
+
+Datum
+warden_sql_guard(PG_FUNCTION_ARGS)
+{
+	WardenGuard guard = {0};
+	Oid			types[9] = {TEXTOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, REGCLASSARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+	TEXTOID, INT4OID};
+	Datum		values[9];
+	char		nulls[10] = "         ";
+	Statement	statement = {"INSERT INTO warden.guard_policy (name, action, statements, objects, relations, subjects, "
+		"environments, message, priority) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) "
+		"ON CONFLICT (name) DO UPDATE SET action = excluded.action, statements = excluded.statements, "
+		"objects = excluded.objects, relations = excluded.relations, subjects = excluded.subjects, "
+		"environments = excluded.environments, message = excluded.message, priority = excluded.priority, "
+		"builtin = false", 9, types, values, nulls, 0, 0};
+
+	warden_sql_ready();
+	check_guard(fcinfo, &guard);
+	values[0] = PG_GETARG_DATUM(0);
+	values[1] = PG_GETARG_DATUM(1);
+	values[2] = PG_GETARG_DATUM(2);
+	values[3] = PG_GETARG_DATUM(3);
+	values[4] = relations_of(guard.objects, guard.object_count);
+	values[5] = PG_GETARG_DATUM(4);
+	values[6] = PG_GETARG_DATUM(5);
+	nulls[7] = PG_ARGISNULL(11) ? 'n' : ' ';
+	values[7] = PG_ARGISNULL(11) ? (Datum) 0 : PG_GETARG_DATUM(11);
+	values[8] = PG_GETARG_DATUM(12);
+	warden_internal_run(execute, &statement);
+	warden_sql_policy_changed(warden_catalog.guard_policy);
+	warden_audit_event(WARDEN_EVENT_POLICY, psprintf("guard %s: %s", warden_cstring(guard.name), warden_cstring(guard.action)));
+	PG_RETURN_VOID();
+}
+
+Datum
+warden_sql_unguard(PG_FUNCTION_ARGS)
+{
+	Oid			types[1] = {TEXTOID};
+	Datum		values[1] = {PG_GETARG_DATUM(0)};
+	Statement	statement = {"DELETE FROM warden.guard_policy WHERE name = $1", 1, types, values, NULL, 0, 0};
+
+	warden_sql_ready();
+	warden_internal_run(execute, &statement);
+	warden_sql_policy_changed(warden_catalog.guard_policy);
+	if (statement.rows > 0)
+		warden_audit_event(WARDEN_EVENT_POLICY,
+						   psprintf("unguard %s", text_to_cstring(PG_GETARG_TEXT_PP(0))));
+	PG_RETURN_BOOL(statement.rows > 0);
+}
+
+/* --- exemptions --- */
+
+Datum
+warden_sql_exempt(PG_FUNCTION_ARGS)
+{
+	WardenExemption exemption = {0};
+	WardenVerdict verdict;
+	bool		valid;
+	Oid			types[5] = {TEXTARRAYOID, TEXTARRAYOID, REGCLASSARRAYOID, TIMESTAMPTZOID, TEXTOID};
+	Datum		values[5];
+	char		nulls[6] = "     ";
+	Statement	statement = {"INSERT INTO warden.exemption_policy (subjects, targets, relations, until, reason) "
+		"VALUES ($1, $2, $3, $4, $5) RETURNING id", 5, types, values, nulls, 0, 0};
+
+	warden_sql_ready();
+	warden_sql_not_null(fcinfo, 0, "subjects");
+	warden_sql_not_null(fcinfo, 1, "targets");
+	exemption.subjects = warden_subject_patterns(PG_GETARG_DATUM(0), &exemption.subject_count);
+	exemption.targets = warden_object_patterns(PG_GETARG_DATUM(1), NULL, 0, &exemption.target_count);
+	exemption.until = PG_ARGISNULL(2) ? INT64_MAX : PG_GETARG_TIMESTAMPTZ(2);
+	SWIFT_GET(valid, warden_exemption_check(&exemption, warden_texts(), &verdict));
+	if (!valid)
+		warden_raise(&verdict);
+	values[0] = PG_GETARG_DATUM(0);
+	values[1] = PG_GETARG_DATUM(1);
+	values[2] = relations_of(exemption.targets, exemption.target_count);
+	for (int i = 3; i < 5; i++)
+	{
+		nulls[i] = PG_ARGISNULL(i - 1) ? 'n' : ' ';
+		values[i] = PG_ARGISNULL(i - 1) ? (Datum) 0 : PG_GETARG_DATUM(i - 1);
+	}
+	warden_internal_run(execute, &statement);
+	warden_sql_masks_changed();
+	warden_sql_policy_changed(warden_catalog.exemption_policy);
+	warden_audit_event(WARDEN_EVENT_POLICY, psprintf("exempt " INT64_FORMAT, statement.returned));
+	PG_RETURN_INT64(statement.returned);
+}
+
+Datum
+warden_sql_revoke_exemption(PG_FUNCTION_ARGS)
+{
+	Oid			types[1] = {INT8OID};
+	Datum		values[1] = {PG_GETARG_DATUM(0)};
+	Statement	statement = {"DELETE FROM warden.exemption_policy WHERE id = $1", 1, types, values, NULL, 0, 0};
+
+	warden_sql_ready();
+	warden_internal_run(execute, &statement);
+	warden_sql_masks_changed();
+	warden_sql_policy_changed(warden_catalog.exemption_policy);
+	if (statement.rows > 0)
+		warden_audit_event(WARDEN_EVENT_POLICY, psprintf("revoke exemption " INT64_FORMAT, PG_GETARG_INT64(0)));
+	PG_RETURN_BOOL(statement.rows > 0);
+}

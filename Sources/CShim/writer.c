@@ -1,0 +1,412 @@
+/*
+ * The consumer's side of the audit: a launcher for the cluster, and a writer per governed database that moves records
+ * from the rings into the audit table.
+ *
+ * Exactly once: the number of the last record written is in warden.audit_chain, and changes in the transaction that
+ * writes the records. Room in the rings is freed after that transaction has committed to disk; a writer that dies in
+ * between finds the same records again and passes over those that are in the table.
+ */
+#include "shim.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_database.h"
+#include "commands/extension.h"
+#include "executor/executor.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+#include "writer_rows.h"
+
+/* Records per transaction; bounds memory and the time to the first visible row. */
+#define BATCH 8192
+
+PGDLLEXPORT void warden_worker_launcher(Datum arg);
+PGDLLEXPORT void warden_worker_writer(Datum arg);
+
+/* --- the launcher --- */
+
+static BackgroundWorkerHandle *
+start_writer(int slot)
+{
+	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+	BackgroundWorkerHandle *handle = NULL;
+	BackgroundWorker worker = {0};
+
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	worker.bgw_notify_pid = MyProcPid;
+	worker.bgw_main_arg = Int32GetDatum(slot);
+	strlcpy(worker.bgw_library_name, "pg_warden", sizeof(worker.bgw_library_name));
+	strlcpy(worker.bgw_function_name, "warden_worker_writer", sizeof(worker.bgw_function_name));
+	snprintf(worker.bgw_name, sizeof(worker.bgw_name), "pg_warden writer for database %u",
+			 warden_spool_database(slot)->database);
+	strlcpy(worker.bgw_type, "pg_warden writer", sizeof(worker.bgw_type));
+	if (!RegisterDynamicBackgroundWorker(&worker, &handle))
+		ereport(LOG,
+				(errmsg("pg_warden could not start an audit writer"),
+				 errhint("Raise max_worker_processes: every governed database needs one.")));
+	MemoryContextSwitchTo(caller);
+	return handle;
+}
+
+static bool
+database_exists(Oid database)
+{
+	bool		exists;
+
+	StartTransactionCommand();
+	exists = SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(database));
+	CommitTransactionCommand();
+	return exists;
+}
+
+static bool
+is_running(BackgroundWorkerHandle *handle)
+{
+	pid_t		pid;
+	BgwHandleStatus status = handle ? GetBackgroundWorkerPid(handle, &pid) : BGWH_STOPPED;
+
+	return status == BGWH_STARTED || status == BGWH_NOT_YET_STARTED;
+}
+
+static void
+look_after_databases(void)
+{
+	static BackgroundWorkerHandle *handles[WARDEN_MAX_DATABASES];
+	static TimestampTz started[WARDEN_MAX_DATABASES];
+	TimestampTz now = GetCurrentTimestamp();
+
+	for (int slot = 0; slot < WARDEN_MAX_DATABASES; slot++)
+	{
+		WardenSharedDatabase *database = warden_shared_database(slot);
+		Oid			oid = warden_spool_database(slot)->database;
+
+		if (!OidIsValid(oid) || !database->wanted || database->writer_pid != 0 || is_running(handles[slot]))
+			continue;
+		/* a writer that fails at once is not started in a tight loop */
+		if (started[slot] + USECS_PER_SEC / 2 > now)
+			continue;
+		started[slot] = now;
+		if (database_exists(oid))
+			handles[slot] = start_writer(slot);
+		else
+			warden_database_forget(slot);
+	}
+}
+
+static void
+launcher_exit(int code, Datum arg)
+{
+	(void) code;
+	(void) arg;
+	warden_set_launcher(0, NULL);
+}
+
+void
+warden_worker_launcher(Datum arg)
+{
+	(void) arg;
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	warden_set_launcher(MyProcPid, MyLatch);
+	on_shmem_exit(launcher_exit, (Datum) 0);
+	for (;;)
+	{
+		CHECK_FOR_INTERRUPTS();
+		look_after_databases();
+		/* woken by the first statement of a database, and when a writer ends; once a second for those that failed */
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 1000, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+		}
+	}
+}
+
+void
+warden_writer_register(void)
+{
+	BackgroundWorker worker = {0};
+
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = 1;
+	strlcpy(worker.bgw_library_name, "pg_warden", sizeof(worker.bgw_library_name));
+	strlcpy(worker.bgw_function_name, "warden_worker_launcher", sizeof(worker.bgw_function_name));
+	strlcpy(worker.bgw_name, "pg_warden launcher", sizeof(worker.bgw_name));
+	strlcpy(worker.bgw_type, "pg_warden launcher", sizeof(worker.bgw_type));
+	RegisterBackgroundWorker(&worker);
+}
+
+/* --- the writer --- */
+
+typedef struct Writer
+{
+	int			slot;
+	Oid			database;
+	WardenRingRef *rings;		/* of this database, owned or orphaned */
+	int		   *ring_index;
+	int			ring_count;
+	const uint8_t **records;
+	WardenChain chain;
+} Writer;
+
+static void
+writer_exit(int code, Datum arg)
+{
+	WardenSharedDatabase *database = warden_shared_database(DatumGetInt32(arg));
+
+	(void) code;
+	if (database->writer_pid != MyProcPid)
+		return;
+	database->writer_pid = 0;
+	database->writer_latch = NULL;
+}
+
+static void
+find_rings(Writer *writer)
+{
+	writer->ring_count = 0;
+	for (int i = 0; i < warden_ring_total(); i++)
+	{
+		WardenRing *ring = warden_ring_at(i);
+
+		if (ring->database != writer->database || ring->state == WARDEN_RING_FREE)
+			continue;
+		writer->rings[writer->ring_count].ring = ring;
+		writer->rings[writer->ring_count].data = warden_ring_bytes(i);
+		writer->ring_index[writer->ring_count++] = i;
+	}
+}
+
+static bool
+anything_to_do(const Writer *writer)
+{
+	for (int i = 0; i < writer->ring_count; i++)
+	{
+		WardenRing *ring = writer->rings[i].ring;
+
+		if (warden_load_acquire(&ring->head) != ring->tail || ring->state == WARDEN_RING_ORPHANED)
+			return true;
+	}
+	return false;
+}
+
+/* A record of the writer's own, numbered like any other. */
+static WardenRecord
+own_record(WardenEvent event, const WardenStatement *statement)
+{
+	WardenRecord record = {0};
+
+	warden_session_refresh();
+	record.event = event;
+	record.outcome = WARDEN_OUTCOME_COMMITTED;
+	record.at = GetCurrentTimestamp();
+	record.session = warden_session_number;
+	record.context = warden_session_context;
+	record.statement = statement;
+	record.completion.rows = record.completion.bytes = record.completion.duration = -1;
+	return record;
+}
+
+/*
+ * The backend of the ring is gone. How its last transaction ended is in the commit log where it got that far; what
+ * was not finished is interrupted.
+ */
+static void
+finish_orphan(Writer *writer, int i)
+{
+	WardenRing *ring = writer->rings[i].ring;
+	TransactionId xid = (TransactionId) ring->xid;
+	WardenOutcome outcome = ring->xid != 0 && TransactionIdDidCommit(xid) ?
+		WARDEN_OUTCOME_COMMITTED : WARDEN_OUTCOME_INTERRUPTED;
+	WardenUnresolved unresolved = {0, 0};
+
+	if (ring->transaction_first == 0)
+		return;
+	SWIFT(warden_ring_resolve(ring, writer->rings[i].data, (int64) ring->tail, ring->transaction_first, 0, outcome,
+							  &unresolved));
+	if (unresolved.first != 0)
+	{
+		WardenStatement statement = {.command = warden_text(outcome == WARDEN_OUTCOME_COMMITTED ? "COMMIT" : "INTERRUPTED")};
+		WardenRecord record = own_record(WARDEN_EVENT_TRANSACTION, &statement);
+
+		record.outcome = outcome;
+		record.session = ring->session;
+		record.statement_no = unresolved.first;
+		record.last_statement_no = unresolved.last;
+		if (!warden_audit_append_own(&record))
+			return;				/* no room now: the next turn tries again */
+	}
+	ring->transaction_first = 0;
+}
+
+static void
+free_drained_orphans(Writer *writer)
+{
+	for (int i = 0; i < writer->ring_count; i++)
+	{
+		WardenRing *ring = writer->rings[i].ring;
+
+		if (ring->state == WARDEN_RING_ORPHANED && ring->head == ring->tail && ring->transaction_first == 0)
+			warden_ring_free(writer->ring_index[i]);
+	}
+}
+
+static bool
+anyone_writing(const Writer *writer)
+{
+	for (int i = 0; i < writer->ring_count; i++)
+		if (warden_load_acquire(&writer->rings[i].ring->writing) != 0)
+			return true;
+	return false;
+}
+
+static WardenCollected
+collect(Writer *writer)
+{
+	WardenCollected collected;
+
+	find_rings(writer);
+	SWIFT(warden_drain_collect(writer->rings, writer->ring_count, writer->chain.last_seq + 1, writer->records, BATCH,
+							   &collected));
+	warden_shared_database(writer->slot)->damaged += collected.damaged;
+	return collected;
+}
+
+/*
+ * A number was given and no record has it: looked at again once nobody is in the middle of writing. What is still
+ * missing then was lost with its backend, and a gap record takes its place.
+ */
+static void
+fill_gap(Writer *writer)
+{
+	WardenCollected again;
+	int			patience = 100;
+
+	while (anyone_writing(writer) && patience-- > 0)
+		pg_usleep(1000);
+	if (anyone_writing(writer))
+		return;					/* the next turn looks again */
+	again = collect(writer);
+	if (again.ready > 0 || !again.hole)
+		return;
+	warden_write_gap(&writer->chain);
+	warden_shared_database(writer->slot)->gaps++;
+}
+
+/* One transaction. True where there may be more. */
+static bool
+drain(Writer *writer)
+{
+	WardenCollected collected;
+	uint64		before;
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (!OidIsValid(get_extension_oid("pg_warden", true)))
+	{
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+		warden_database_forget(writer->slot);
+		proc_exit(0);
+	}
+	warden_governed_refresh();
+	warden_chain_read(&writer->chain);
+	before = writer->chain.last_seq;
+	find_rings(writer);
+	for (int i = 0; i < writer->ring_count; i++)
+		if (writer->rings[i].ring->state == WARDEN_RING_ORPHANED)
+			finish_orphan(writer, i);
+	collected = collect(writer);
+	if (collected.ready > 0)
+		warden_write_records(&writer->chain, writer->records, collected.ready);
+	else if (collected.hole)
+		fill_gap(writer);
+	if (writer->chain.last_seq != before)
+		warden_chain_store(&writer->chain);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	if (writer->chain.last_seq != before)
+	{
+		SWIFT(warden_drain_release(writer->rings, writer->ring_count, writer->chain.last_seq));
+		warden_writer_progress(writer->slot, writer->chain.last_seq);
+	}
+	free_drained_orphans(writer);
+	return writer->chain.last_seq != before;
+}
+
+static void
+writer_setup(Writer *writer, int slot)
+{
+	WardenSharedDatabase *shared = warden_shared_database(slot);
+
+	writer->slot = slot;
+	writer->database = warden_spool_database(slot)->database;
+	writer->rings = MemoryContextAlloc(TopMemoryContext, sizeof(WardenRingRef) * warden_ring_total());
+	writer->ring_index = MemoryContextAlloc(TopMemoryContext, sizeof(int) * warden_ring_total());
+	writer->records = MemoryContextAlloc(TopMemoryContext, sizeof(uint8_t *) * BATCH);
+	/* room in the rings is freed by what is on disk; no standby is waited for */
+	SetConfigOption("synchronous_commit", "local", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_OVERRIDE);
+	/* a table locked by somebody must not stop the writer for good: it fails, and starts again */
+	SetConfigOption("lock_timeout", "5s", PGC_USERSET, PGC_S_OVERRIDE);
+	SetConfigOption("statement_timeout", "0", PGC_USERSET, PGC_S_OVERRIDE);
+	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_OVERRIDE);
+	SetConfigOption("default_transaction_isolation", "read committed", PGC_USERSET, PGC_S_OVERRIDE);
+	shared->writer_pid = MyProcPid;
+	shared->writer_latch = MyLatch;
+	on_shmem_exit(writer_exit, Int32GetDatum(slot));
+	warden_internal_depth++;	/* all of it is the extension's own work */
+}
+
+void
+warden_worker_writer(Datum arg)
+{
+	Writer		writer = {0};
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnectionByOid(warden_spool_database(DatumGetInt32(arg))->database, InvalidOid, 0);
+	writer_setup(&writer, DatumGetInt32(arg));
+	pgstat_report_appname("pg_warden writer");
+	for (;;)
+	{
+		CHECK_FOR_INTERRUPTS();
+		find_rings(&writer);
+		while (anything_to_do(&writer) && drain(&writer))
+			CHECK_FOR_INTERRUPTS();
+		pgstat_report_stat(true);
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, warden_flush_interval,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+		}
+	}
+}

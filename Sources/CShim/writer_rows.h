@@ -1,0 +1,31 @@
+/*
+ * Audit records as rows of the audit table: partitions, contexts, the hash chain.
+ */
+#ifndef WARDEN_WRITER_ROWS_H
+#define WARDEN_WRITER_ROWS_H
+
+#include "shim.h"
+
+#include "common/sha2.h"
+
+/* The state of the chain: warden.audit_chain. */
+typedef struct WardenChain
+{
+	uint64		last_seq;
+	uint64		records;
+	uint8		head[PG_SHA256_DIGEST_LENGTH];
+} WardenChain;
+
+extern void warden_chain_read(WardenChain *chain);
+extern void warden_chain_store(const WardenChain *chain);
+/* Writes records[0 ..< count], numbered from chain->last_seq + 1 on, and moves the chain forward. */
+extern void warden_write_records(WardenChain *chain, const uint8_t **records, int64 count);
+/* Writes an event `gap` in place of the number that was given and never arrived. */
+extern void warden_write_gap(WardenChain *chain);
+/* Around the links of one batch of rows, within one transaction. */
+extern void warden_chain_begin(void);
+extern void warden_chain_end(void);
+/* Moves the chain over a row: head = SHA-256(head || canonical encoding of the row). */
+extern void warden_chain_link(uint8 *head, const WardenAuditRow *row);
+
+#endif

@@ -1,0 +1,187 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+
+import Contract
+
+// The functions of warden_policy.h, which says what each does. Their names are C's.
+
+/// The policies of this backend, a process with one thread: nothing else can be here, so that accesses need no check
+/// of exclusivity, which every statement would pay for.
+private struct Policies {
+  var inForce: PolicyIndex?
+  var guards: [Guard]
+  var exemptions: [Exemption]
+  /// Between begin and commit, with no row refused.
+  var isLoading: Bool
+}
+
+@exclusivity(unchecked)
+nonisolated(unsafe) private var policies = Policies(inForce: nil, guards: [], exemptions: [], isLoading: false)
+
+@c @implementation
+public func warden_decide(
+  _ session: UnsafePointer<WardenSession>, _ statement: UnsafePointer<WardenStatement>,
+  _ texts: UnsafeMutablePointer<WardenBuffer>, _ verdict: UnsafeMutablePointer<WardenVerdict>
+) {
+  let policy = unsafe policies.inForce
+  let subject = unsafe SessionFacts(session)
+  let facts = unsafe StatementFacts(statement)
+  let judgement = judge(facts, in: subject, by: policy)
+  if case .allowed(let isMasked) = judgement { return unsafe allow(isMasked: isMasked, texts, verdict) }
+  var refusal = unsafe Refusal(writer: TextWriter(texts))
+  let result = refusal.verdict(on: facts, judgement, mode: subject.mode, policy: policy)
+  unsafe deliver(result, refusal.writer, texts, verdict)
+}
+
+@c @implementation
+public func warden_policy_classes() -> WardenClasses {
+  unsafe policies.inForce?.asked ?? 0
+}
+
+@c @implementation
+public func warden_policy_begin() {
+  unsafe policies.guards = []
+  unsafe policies.exemptions = []
+  unsafe policies.isLoading = true
+}
+
+@c @implementation
+public func warden_policy_add_guard(
+  _ guard: UnsafePointer<WardenGuard>, _ texts: UnsafeMutablePointer<WardenBuffer>,
+  _ verdict: UnsafeMutablePointer<WardenVerdict>
+) -> Bool {
+  do throws(PolicyError) {
+    let row = try unsafe Guard(GuardRow(`guard`), atDefinition: false)
+    unsafe policies.guards.append(row)
+    return unsafe accept(texts, verdict)
+  } catch {
+    unsafe policies.isLoading = false
+    return unsafe refuse(error, texts, verdict)
+  }
+}
+
+@c @implementation
+public func warden_policy_add_exemption(
+  _ exemption: UnsafePointer<WardenExemption>, _ texts: UnsafeMutablePointer<WardenBuffer>,
+  _ verdict: UnsafeMutablePointer<WardenVerdict>
+) -> Bool {
+  do throws(PolicyError) {
+    let row = try unsafe Exemption(ExemptionRow(exemption), atDefinition: false)
+    unsafe policies.exemptions.append(row)
+    return unsafe accept(texts, verdict)
+  } catch {
+    unsafe policies.isLoading = false
+    return unsafe refuse(error, texts, verdict)
+  }
+}
+
+/// A commit without begin, or after a row was refused, leaves no policy in force: part of one is not what was asked.
+@c @implementation
+public func warden_policy_commit() {
+  let isComplete = unsafe policies.isLoading
+  let index = unsafe isComplete ? PolicyIndex(guards: policies.guards, exemptions: policies.exemptions) : nil
+  unsafe policies = Policies(inForce: index, guards: [], exemptions: [], isLoading: false)
+}
+
+@c @implementation
+public func warden_policy_discard() {
+  unsafe policies = Policies(inForce: nil, guards: [], exemptions: [], isLoading: false)
+}
+
+@c @implementation
+public func warden_guard_check(
+  _ guard: UnsafePointer<WardenGuard>, _ texts: UnsafeMutablePointer<WardenBuffer>,
+  _ verdict: UnsafeMutablePointer<WardenVerdict>
+) -> Bool {
+  do throws(PolicyError) {
+    _ = try unsafe Guard(GuardRow(`guard`), atDefinition: true)
+    return unsafe accept(texts, verdict)
+  } catch {
+    return unsafe refuse(error, texts, verdict)
+  }
+}
+
+@c @implementation
+public func warden_exemption_check(
+  _ exemption: UnsafePointer<WardenExemption>, _ texts: UnsafeMutablePointer<WardenBuffer>,
+  _ verdict: UnsafeMutablePointer<WardenVerdict>
+) -> Bool {
+  do throws(PolicyError) {
+    _ = try unsafe Exemption(ExemptionRow(exemption), atDefinition: true)
+    return unsafe accept(texts, verdict)
+  } catch {
+    return unsafe refuse(error, texts, verdict)
+  }
+}
+
+@c @implementation
+public func warden_masked_columns(
+  _ session: UnsafePointer<WardenSession>, _ relation: UnsafePointer<WardenObject>, _ owner: Bool, _ now: Int64,
+  _ columns: UnsafePointer<Int16>, _ count: Int64, _ masked: UnsafeMutablePointer<Bool>
+) -> Int64 {
+  let subject = unsafe SessionFacts(session)
+  let object = unsafe ObjectFacts(relation)
+  let seesAll = owner || subject.isSuperuser
+  let exemptions = seesAll ? [] : unsafe policies.inForce?.exemptions.filter { $0.isFor(subject, at: now) } ?? []
+  var total: Int64 = 0
+  var index = 0
+  for column in unsafe Lent(columns, count: count) {
+    let isMasked = !seesAll && !exemptions.contains { $0.covers(object, column: column) }
+    unsafe masked[index] = isMasked
+    if isMasked { total &+= 1 }
+    index &+= 1
+  }
+  return total
+}
+
+@c @implementation
+public func warden_masked_write(
+  _ relation: UnsafePointer<WardenObject>, _ column: Int16, _ texts: UnsafeMutablePointer<WardenBuffer>,
+  _ verdict: UnsafeMutablePointer<WardenVerdict>
+) {
+  var refusal = unsafe Refusal(writer: TextWriter(texts))
+  let result = unsafe refusal.maskedWrite(ObjectFacts(relation), column: column)
+  unsafe deliver(result, refusal.writer, texts, verdict)
+}
+
+/// The verdict on most statements, with no words to be found.
+func allow(
+  isMasked: Bool, _ texts: UnsafeMutablePointer<WardenBuffer>, _ verdict: UnsafeMutablePointer<WardenVerdict>
+) {
+  unsafe texts.pointee.length = 0
+  unsafe verdict.pointee = WardenVerdict()
+  unsafe verdict.pointee.decision = isMasked ? WARDEN_DECISION_MASKED : WARDEN_DECISION_ALLOWED
+}
+
+/// Nothing to complain of.
+private func accept(
+  _ texts: UnsafeMutablePointer<WardenBuffer>, _ verdict: UnsafeMutablePointer<WardenVerdict>
+) -> Bool {
+  unsafe allow(isMasked: false, texts, verdict)
+  return true
+}
+
+/// Gives C the error to raise; also for masks.
+func refuse(
+  _ error: PolicyError, _ texts: UnsafeMutablePointer<WardenBuffer>, _ verdict: UnsafeMutablePointer<WardenVerdict>
+) -> Bool {
+  var refusal = unsafe Refusal(writer: TextWriter(texts))
+  let result = refusal.verdict(error)
+  unsafe deliver(result, refusal.writer, texts, verdict)
+  return false
+}
+
+/// Writes the verdict as C takes it.
+func deliver(
+  _ result: Verdict, _ writer: TextWriter, _ texts: UnsafeMutablePointer<WardenBuffer>,
+  _ verdict: UnsafeMutablePointer<WardenVerdict>
+) {
+  unsafe writer.finish(texts)
+  unsafe verdict.pointee = unsafe WardenVerdict(
+    action: result.action, decision: result.decision, sqlstate: (0, 0, 0, 0, 0, 0, 0, 0),
+    guard: writer.text(result.guardName), message: writer.text(result.message),
+    detail: writer.text(result.detail), hint: writer.text(result.hint))
+  guard let state = result.state else { return }
+  unsafe withUnsafeMutableBytes(of: &verdict.pointee.sqlstate) { room in
+    state.code.withUTF8Buffer { code in unsafe room.copyBytes(from: code.prefix(5)) }
+  }
+}

@@ -1,0 +1,94 @@
+import Contract
+
+/// The writer's side: finds the records of all rings in the order of their numbers, and frees their room.
+@safe struct RingConsumer {
+  private let rings: RingList
+  private let records: UnsafeMutablePointer<UnsafePointer<UInt8>?>
+  private let capacity: Int
+  private let firstSeq: UInt64
+  /// The highest number seen; 0 = none.
+  private var highest: UInt64 = 0
+  private(set) var damaged: Int64 = 0
+
+  init(
+    _ rings: RingList, firstSeq: UInt64, records: UnsafeMutablePointer<UnsafePointer<UInt8>?>,
+    capacity: Int64
+  ) {
+    self.rings = rings
+    unsafe self.records = records
+    self.capacity = max(Int(truncatingIfNeeded: capacity), 0)
+    self.firstSeq = firstSeq
+  }
+
+  /// Linear in the records found: each has its place by its number.
+  mutating func collect() -> WardenCollected {
+    for index in 0..<capacity { unsafe records[index] = nil }
+    for index in 0..<rings.count where !collect(index) { damaged &+= 1 }
+    var ready = 0
+    // Only what is handed out is taken: what is behind a hole may still become final in the ring.
+    while ready < capacity, let record = unsafe records[ready] {
+      unsafe RingSlot(placedAt: record).take()
+      ready &+= 1
+    }
+    let next = firstSeq &+ UInt64(truncatingIfNeeded: ready)
+    return WardenCollected(ready: Int64(ready), hole: ready < capacity && highest > next, damaged: damaged)
+  }
+
+  /// False where the ring has bytes that make no sense.
+  private mutating func collect(_ index: Int) -> Bool {
+    guard let ring = rings.ring(at: index) else { return false }
+    var position = ring.tail
+    var previous: UInt64 = 0
+    while position < ring.head {
+      guard let slot = ring.slot(at: position) else { return false }
+      position &+= UInt64(truncatingIfNeeded: slot.length)
+      if slot.isPad { continue }
+      // One producer takes its numbers one after the other.
+      guard slot.seq >= previous, place(slot) else { return false }
+      previous = slot.seq
+      // Nothing behind it can be wanted.
+      if slot.seq >= firstSeq, slot.seq &- firstSeq >= UInt64(truncatingIfNeeded: capacity) { break }
+    }
+    return true
+  }
+
+  /// False where another record has its number.
+  private mutating func place(_ slot: RingSlot) -> Bool {
+    highest = max(highest, slot.seq)
+    guard slot.seq >= firstSeq else { return true }
+    let index = slot.seq &- firstSeq
+    guard index < UInt64(truncatingIfNeeded: capacity) else { return true }
+    let place = Int(truncatingIfNeeded: index)
+    guard unsafe records[place] == nil else { return false }
+    unsafe records[place] = slot.address
+    return true
+  }
+
+  /// Frees the room of the records numbered up to `lastSeq`, and of bytes that make no sense.
+  static func release(_ rings: RingList, upTo lastSeq: UInt64) {
+    for index in 0..<rings.count {
+      guard let ring = rings.ring(at: index) else {
+        rings.abandon(at: index)
+        continue
+      }
+      let position = released(ring, upTo: lastSeq)
+      if position != ring.tail { ring.release(upTo: position) }
+    }
+  }
+
+  private static func released(_ ring: RingMemory, upTo lastSeq: UInt64) -> UInt64 {
+    var position = ring.tail
+    var previous: UInt64 = 0
+    while position < ring.head {
+      guard let slot = ring.slot(at: position) else { return ring.head }
+      if !slot.isPad {
+        guard slot.seq >= previous else { return ring.head }
+        guard slot.seq <= lastSeq else { break }
+        previous = slot.seq
+        slot.take()
+      }
+      position &+= UInt64(truncatingIfNeeded: slot.length)
+    }
+    return position
+  }
+}

@@ -1,0 +1,90 @@
+import Contract
+
+// What C calls of the spool. Nothing is decided here: each function turns C's arguments into views that check their
+// bounds, and back.
+
+/// Encodes what the audit says of the session.
+@c @implementation
+public func warden_context_encode(_ session: UnsafePointer<WardenSession>, _ out: UnsafeMutablePointer<WardenBuffer>) {
+  var writer = unsafe ByteWriter(out)
+  unsafe SessionContext(session.pointee).encode(into: &writer)
+  unsafe writer.finish(out)
+}
+
+/// Appends a record to the ring of this backend.
+@c @implementation
+public func warden_ring_append(
+  _ ring: UnsafeMutablePointer<WardenRing>, _ data: UnsafeMutablePointer<UInt8>,
+  _ counter: UnsafeMutablePointer<UInt64>, _ record: UnsafePointer<WardenRecord>
+) -> Int64 {
+  guard let memory = unsafe RingMemory(ring, data) else { return WARDEN_RING_DAMAGED }
+  return unsafe RingProducer(memory).append(record, counter: counter)
+}
+
+/// Notes the end of a statement in its record.
+@c @implementation
+public func warden_ring_complete(
+  _ ring: UnsafeMutablePointer<WardenRing>, _ data: UnsafeMutablePointer<UInt8>, _ position: Int64,
+  _ completion: UnsafePointer<WardenCompletion>, _ outcome: WardenOutcome
+) -> Bool {
+  guard position >= 0, let memory = unsafe RingMemory(ring, data) else { return false }
+  return unsafe RingProducer(memory).complete(UInt64(bitPattern: position), completion, outcome)
+}
+
+/// Notes the outcome of a transaction or subtransaction in the records of its statements.
+@c @implementation
+public func warden_ring_resolve(
+  _ ring: UnsafeMutablePointer<WardenRing>, _ data: UnsafeMutablePointer<UInt8>, _ position: Int64, _ first: UInt64,
+  _ subtransaction: UInt32, _ outcome: WardenOutcome, _ unresolved: UnsafeMutablePointer<WardenUnresolved>
+) {
+  unsafe unresolved.pointee = WardenUnresolved(first: 0, last: 0)
+  guard outcome != WARDEN_OUTCOME_OPEN, let memory = unsafe RingMemory(ring, data) else { return }
+  let from = UInt64(bitPattern: max(position, 0))
+  let range = RingProducer(memory).resolve(
+    from: from, first: first, subtransaction: subtransaction, outcome: outcome)
+  unsafe unresolved.pointee = WardenUnresolved(first: range.first, last: range.last)
+}
+
+/// Finds the records of all rings in the order of their numbers.
+@c @implementation
+public func warden_drain_collect(
+  _ rings: UnsafePointer<WardenRingRef>, _ ringCount: Int64, _ firstSeq: UInt64,
+  _ records: UnsafeMutablePointer<UnsafePointer<UInt8>?>, _ capacity: Int64,
+  _ collected: UnsafeMutablePointer<WardenCollected>
+) {
+  let list = unsafe RingList(rings, count: ringCount)
+  var consumer = unsafe RingConsumer(list, firstSeq: firstSeq, records: records, capacity: capacity)
+  unsafe collected.pointee = consumer.collect()
+}
+
+/// Frees the room of the records that are in the table.
+@c @implementation
+public func warden_drain_release(_ rings: UnsafePointer<WardenRingRef>, _ ringCount: Int64, _ lastSeq: UInt64) {
+  unsafe RingConsumer.release(RingList(rings, count: ringCount), upTo: lastSeq)
+}
+
+/// Turns a record into a row of the audit table.
+@c @implementation
+public func warden_record_decode(
+  _ record: UnsafePointer<UInt8>, _ length: Int64, _ scratch: UnsafeMutablePointer<WardenBuffer>,
+  _ row: UnsafeMutablePointer<WardenAuditRow>
+) -> Bool {
+  let writer = unsafe ByteWriter(scratch)
+  guard let decoder = unsafe RecordDecoder(ByteView(record, count: length)),
+    let decoded = unsafe decoder.row(scratch: writer)
+  else { return false }
+  unsafe row.pointee = decoded.row
+  unsafe scratch.pointee.length = Int64(decoded.scratch)
+  return true
+}
+
+/// Writes the bytes of a row that are hashed.
+@c @implementation
+public func warden_row_canonical(
+  _ row: UnsafePointer<WardenAuditRow>, _ out: UnsafeMutablePointer<WardenBuffer>
+) -> Bool {
+  var canonical = unsafe CanonicalRow(writer: ByteWriter(out))
+  guard let length = unsafe canonical.write(row.pointee) else { return false }
+  unsafe out.pointee.length = Int64(length)
+  return true
+}

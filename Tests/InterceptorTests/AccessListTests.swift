@@ -1,0 +1,152 @@
+import Contract
+import Foundation
+import Testing
+
+@testable import Interceptor
+
+/// What was touched is told completely, or as cut; and the JSON is JSON whatever names there are.
+@Suite struct AccessListTests {
+  private func json(_ classes: WardenClasses, _ accesses: [Lender.Access], scratch: Int = 65536) -> String? {
+    let ring = TestRing()
+    var record = ring.lender.record()
+    record.statement = ring.lender.statement(classes, "X", accesses)
+    guard ring.append(record) >= 0 else { return nil }
+    return decode(ring.data, scratch: scratch)?["access"]
+  }
+
+  private func parsed(_ json: String?) throws -> [[String: Any]] {
+    let data = Data(try #require(json).utf8)
+    return try #require(try JSONSerialization.jsonObject(with: data) as? [[String: Any]])
+  }
+
+  struct Case: Sendable, CustomTestStringConvertible {
+    let testDescription: String
+    let access: Lender.Access
+    let json: String
+  }
+
+  private static let head = #"{"relation":"public.t","oid":123,"kind":"table","action":"#
+
+  @Test(arguments: [
+    Case(
+      testDescription: "a masked read", access: .init(read: [1, 2], masked: [2]),
+      json: head + #""read","columns":["a","b"],"masked_columns":["b"]}"#),
+    Case(
+      testDescription: "whole row", access: .init(columns: ["a", "", "c"], read: [-1, 0, 1], masked: [3]),
+      json: head + #""read","columns":["ctid","a","c"],"masked_columns":["c"]}"#),
+    Case(
+      testDescription: "whole row masked", access: .init(read: [0], masked: [0]),
+      json: head + #""read","columns":["a","b","c"],"masked_columns":["a","b","c"]}"#),
+    Case(
+      testDescription: "merge",
+      access: .init(
+        classes: WARDEN_CLASS_MERGE | WARDEN_CLASS_DELETE | WARDEN_CLASS_INSERT, read: [1], written: [1, 2]),
+      json: head + #""read","columns":["a"],"masked_columns":[]},"# + head
+        + #""insert","columns":["a","b"],"masked_columns":[]},"# + head
+        + #""delete","columns":[],"masked_columns":[]}"#),
+    Case(
+      testDescription: "whole table",
+      access: .init(classes: WARDEN_CLASS_DELETE_ALL | WARDEN_CLASS_DELETE),
+      json: head + #""delete","all":true,"columns":[],"masked_columns":[]}"#),
+    Case(
+      testDescription: "drop column", access: .init(classes: WARDEN_CLASS_DROP_COLUMN, written: [2]),
+      json: head + #""alter","columns":["b"],"masked_columns":[]}"#),
+    Case(
+      testDescription: "copy", access: .init(classes: WARDEN_CLASS_COPY_IN | WARDEN_CLASS_INSERT, written: [0]),
+      json: head + #""insert","columns":["a","b","c"],"masked_columns":[]}"#),
+    Case(
+      testDescription: "no class", access: .init(classes: 0), json: head + #""misc","columns":[],"masked_columns":[]}"#),
+    Case(
+      testDescription: "columns that are not there", access: .init(read: [-99, -6, 7, 32767]),
+      json: head + #""read","columns":["?","tableoid","?","?"],"masked_columns":[]}"#),
+    Case(
+      testDescription: "function", access: .init(classes: WARDEN_CLASS_FUNCTION),
+      json: head + #""execute","columns":[],"masked_columns":[]}"#),
+  ]) func oneElementPerAction(_ test: Case) throws {
+    let json = json(test.access.classes, [test.access])
+    #expect(json == "[" + test.json + "]")
+    _ = try parsed(json)
+  }
+
+  @Test func noObjectsNoJSON() {
+    #expect(json(WARDEN_CLASS_READ, []) == nil)
+    let ring = TestRing()
+    ring.append(ring.lender.record())
+    #expect(decode(ring.data)?["access"] == nil)
+  }
+
+  @Test func namesAreEscaped() throws {
+    let ring = TestRing()
+    var record = ring.lender.record()
+    var access = ring.lender.access(.init(read: [1]))
+    var object = access.object.pointee
+    object.name = ring.lender.text(Array("a\"b\\c\n\u{1}é€😀".utf8) + [0xFF, 0x80, 0, 0xED, 0xA0, 0x80, 0xC3])
+    access.object = UnsafePointer(ring.lender.list([object]))
+    record.statement = UnsafePointer(
+      ring.lender.list([
+        WardenStatement(
+          classes: WARDEN_CLASS_READ, command: ring.lender.text("S"), accesses: ring.lender.list([access]),
+          access_count: 1, drops_extension: false)
+      ]))
+    ring.append(record)
+    let list = try parsed(decode(ring.data)?["access"])
+    let replaced = String(repeating: "\u{FFFD}", count: 7)
+    #expect(list[0]["relation"] as? String == "a\"b\\c\n\u{1}é€😀" + replaced)
+  }
+
+  @Test func manyObjectsAreCut() throws {
+    let list = try parsed(json(WARDEN_CLASS_DROP, (1...100).map { .init(oid: UInt32($0), classes: WARDEN_CLASS_DROP) }))
+    #expect(list.count == 65)
+    #expect(list[63]["oid"] as? Int == 64)
+    #expect(list[64]["cut"] as? Bool == true && list[64]["accesses"] as? Int == 100)
+  }
+
+  @Test func wideTablesAreCut() throws {
+    let columns = (1...1600).map { "a_rather_long_name_of_a_column_\($0)" }
+    let list = try parsed(json(WARDEN_CLASS_READ, [.init(columns: columns, read: [0]), .init(read: [1])]))
+    #expect(list[0]["cut"] as? Bool == true)
+    #expect((list[0]["columns"] as? [String])?.count ?? 0 > 200)
+    #expect(list.last?["accesses"] as? Int == 2)
+  }
+
+  @Test(arguments: [0, 1, 39, 40, 41, 80, 150, 200, 300]) func smallScratchIsStillJSON(_ scratch: Int) throws {
+    let json = json(WARDEN_CLASS_READ, [.init(read: [1]), .init(read: [2])], scratch: scratch)
+    guard scratch >= 40 else {
+      #expect(json == nil)
+      return
+    }
+    let list = try parsed(json)
+    #expect(list.last?["cut"] as? Bool == (list.count == 2 && scratch >= 300 ? nil : true))
+  }
+
+  @Test func theWorstNamesFitOrAreCut() throws {
+    let bad = String(repeating: "\u{1}", count: 127)
+    let columns = [String](repeating: bad, count: 200)
+    let classes = WARDEN_CLASS_READ | WARDEN_CLASS_INSERT | WARDEN_CLASS_UPDATE | WARDEN_CLASS_DELETE
+    let list = try parsed(
+      json(classes, [.init(columns: columns, classes: classes, read: [0], written: [0], masked: [0])]))
+    #expect(!list.isEmpty)
+  }
+
+  @Test func hostileCounts() throws {
+    let ring = TestRing()
+    var access = ring.lender.access(.init(read: [1]))
+    access.read_count = -1
+    access.written_columns = nil
+    access.written_count = Int64.max
+    access.masked_count = Int64.min
+    var record = ring.lender.record()
+    for count in [Int64.min, -1, 1] {
+      record.statement = UnsafePointer(
+        ring.lender.list([
+          WardenStatement(
+            classes: UInt64.max, command: ring.lender.text("S"), accesses: ring.lender.list([access]),
+            access_count: count, drops_extension: false)
+        ]))
+      #expect(ring.append(record) >= 0)
+    }
+    let rows = collect([ring]).rows
+    #expect(rows.map { $0["access"] == nil } == [true, true, false])
+    _ = try parsed(rows[2]["access"])
+  }
+}

@@ -1,0 +1,120 @@
+import Contract
+import Testing
+
+// What warden.guard and warden.exempt refuse, by which SQLSTATE, and that the bad value is named.
+
+@Suite struct PolicyCheckTests {
+  struct Refused: Sendable {
+    let row: TestGuard
+    let state: String
+    /// Parts of the message and the hint.
+    let message: String
+    var hint = ""
+  }
+
+  @Test(arguments: [
+    Refused(row: TestGuard(name: ""), state: "22023", message: "must not be empty"),
+    Refused(row: TestGuard(name: nil), state: "22023", message: "must not be empty"),
+    Refused(row: TestGuard(name: String(repeating: "n", count: 64)), state: "22023", message: "too long"),
+    Refused(row: TestGuard(name: "self-protection"), state: "22023", message: "reserved"),
+    Refused(row: TestGuard(action: "deny"), state: "22023", message: #""deny""#, hint: "require_approval"),
+    Refused(row: TestGuard(action: nil), state: "22023", message: "action"),
+    Refused(row: TestGuard(statements: []), state: "22023", message: "statements"),
+    Refused(row: TestGuard(statements: ["read", "selekt"]), state: "22023", message: #""selekt""#, hint: "update_all"),
+    Refused(row: TestGuard(statements: ["select"]), state: "22023", message: #""select""#, hint: "read"),
+    Refused(row: TestGuard(statements: ["FROB TABLE"]), state: "22023", message: "FROB TABLE"),
+    Refused(row: TestGuard(statements: ["|"]), state: "22023", message: "|"),
+    Refused(row: TestGuard(statements: [""]), state: "22023", message: "statement"),
+    Refused(row: TestGuard(objects: []), state: "22023", message: "objects"),
+    Refused(row: TestGuard(objects: ["label:pii.*"]), state: "0A000", message: "label:pii.*"),
+    Refused(row: TestGuard(objects: ["orders"]), state: "22023", message: "orders", hint: "schema.name"),
+    Refused(row: TestGuard(objects: ["a.b.c.d"]), state: "22023", message: "a.b.c.d"),
+    Refused(row: TestGuard(objects: ["*.orders"]), state: "22023", message: "*.orders"),
+    Refused(row: TestGuard(objects: ["a..b"]), state: "22023", message: "a..b"),
+    Refused(row: TestGuard(objects: [#"a."b"#]), state: "22023", message: #"a."b"#),
+    Refused(row: TestGuard(objects: ["a.b.*"]), state: "22023", message: "a.b.*"),
+    Refused(row: TestGuard(objects: ["a b.c"]), state: "22023", message: "a b.c"),
+    Refused(row: TestGuard(objects: [""]), state: "22023", message: "object"),
+    Refused(row: TestGuard(objects: ["database:"]), state: "22023", message: "database:"),
+    Refused(row: TestGuard(objects: ["function:f"]), state: "22023", message: "function:f"),
+    Refused(row: TestGuard(subjects: []), state: "22023", message: "subjects"),
+    Refused(row: TestGuard(subjects: ["alice"]), state: "22023", message: "alice", hint: "role:NAME"),
+    Refused(row: TestGuard(subjects: ["role:"]), state: "22023", message: "role:"),
+    Refused(row: TestGuard(subjects: ["role:nobody"]), state: "42704", message: "role:nobody"),
+    Refused(row: TestGuard(subjects: ["group:dba"]), state: "0A000", message: "group:dba"),
+    Refused(row: TestGuard(subjects: ["identity:*"]), state: "0A000", message: "identity:*"),
+    Refused(row: TestGuard(subjects: ["agent:*"]), state: "0A000", message: "agent:*"),
+    Refused(row: TestGuard(environments: []), state: "22023", message: "environments"),
+  ])
+  func refused(_ scenario: Refused) {
+    let outcome = scenario.row.check()
+    #expect(outcome?.action == WARDEN_ACTION_BLOCK)
+    #expect(outcome?.state == scenario.state)
+    #expect(outcome?.message?.contains(scenario.message) == true)
+    #expect(outcome?.hint?.contains(scenario.hint) == true || scenario.hint.isEmpty)
+  }
+
+  @Test(arguments: [
+    TestGuard(), TestGuard(name: "whole-table-dml"), TestGuard(name: String(repeating: "n", count: 63)),
+    TestGuard(statements: ["DROP TABLE", "create index", "drop_column", "Alter Table"]),
+    TestGuard(objects: ["new.table", "new.*", "new.table.column", #""odd.name"."*""#, "database:My-DB"]),
+    TestGuard(objects: [#"database:"My DB""#, "function:shop.refund"]),
+    TestGuard(subjects: ["anonymous", "application:*", Subject("role:clerk", role: 500)]),
+    TestGuard(environments: ["staging"], message: "", priority: .min),
+  ])
+  func accepted(_ row: TestGuard) {
+    #expect(row.check() == nil)
+  }
+
+  struct RefusedExemption: Sendable {
+    let row: TestExemption
+    let state: String
+    let message: String
+  }
+
+  @Test(arguments: [
+    RefusedExemption(row: TestExemption(subjects: ["anonymous"]), state: "22023", message: "anonymous"),
+    RefusedExemption(row: TestExemption(subjects: []), state: "22023", message: "subjects"),
+    RefusedExemption(row: TestExemption(subjects: ["role:nobody"]), state: "42704", message: "role:nobody"),
+    RefusedExemption(row: TestExemption(subjects: ["identity:a"]), state: "0A000", message: "identity:a"),
+    RefusedExemption(row: TestExemption(targets: []), state: "22023", message: "targets"),
+    RefusedExemption(row: TestExemption(targets: ["label:pii"]), state: "0A000", message: "label:pii"),
+    RefusedExemption(row: TestExemption(targets: ["database:d"]), state: "22023", message: "database:d"),
+    RefusedExemption(row: TestExemption(targets: ["function:s.f"]), state: "22023", message: "function:s.f"),
+    RefusedExemption(row: TestExemption(targets: ["people"]), state: "22023", message: "people"),
+  ])
+  func refusedExemption(_ scenario: RefusedExemption) {
+    let outcome = scenario.row.check()
+    #expect(outcome?.state == scenario.state)
+    #expect(outcome?.message?.contains(scenario.message) == true)
+  }
+
+  @Test func `no text of a row can stop the server`() {
+    var random = SystemRandomNumberGenerator()
+    let alphabet = Array(#"ab.*"":(),; |?label:role:function:"#.utf8) + [0, 0x80, 0xC3, 0xF0, 0xFF]
+    for _ in 0..<3000 {
+      let arena = Arena()
+      let texts = (0..<3).map { _ in
+        arena.text(
+          (0..<Int.random(in: 0...12, using: &random)).compactMap { _ in alphabet.randomElement(using: &random) })
+      }
+      var row = TestGuard().row(arena)
+      row.statements = arena.array([texts[0]])
+      row.objects = arena.array([WardenObjectPattern(text: texts[1], object: 0, schema: 0, column: 0)])
+      row.subjects = arena.array([WardenSubjectPattern(text: texts[2], role: 1)])
+      var room = arena.buffer(Int.random(in: 0...100, using: &random))
+      var verdict = WardenVerdict()
+      let isValid = warden_guard_check(&row, &room, &verdict)
+      #expect(isValid == (verdict.action == WARDEN_ACTION_ALLOW))
+    }
+  }
+
+  @Test func `every class name is accepted`() {
+    let names = [
+      "read", "insert", "update", "delete", "merge", "write", "update_all", "delete_all", "truncate", "drop",
+      "drop_column", "alter", "create", "ddl", "grant", "role", "copy_in", "copy_out", "copy_program", "server_file",
+      "system", "set", "function", "connect", "all",
+    ]
+    for name in names { #expect(TestGuard(statements: [name]).check() == nil, "\(name)") }
+  }
+}

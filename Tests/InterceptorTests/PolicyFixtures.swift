@@ -1,0 +1,264 @@
+import Contract
+import Testing
+
+/// Tests that load a policy; it is one per process, so they run one after another.
+@Suite(.serialized) enum PolicyTests {}
+
+/// Owns what C would own: memory that outlives the calls of one test.
+final class Arena {
+  private var blocks: [UnsafeMutableRawPointer] = []
+
+  deinit { for block in blocks { block.deallocate() } }
+
+  func array<Element>(_ elements: [Element]) -> UnsafePointer<Element>? {
+    guard !elements.isEmpty else { return nil }
+    let start = UnsafeMutablePointer<Element>.allocate(capacity: elements.count)
+    start.initialize(from: elements, count: elements.count)
+    blocks.append(UnsafeMutableRawPointer(start))
+    return UnsafePointer(start)
+  }
+
+  func text(_ bytes: [UInt8]?) -> WardenText {
+    guard let bytes else { return WardenText(bytes: nil, length: 0) }
+    return WardenText(bytes: array(bytes + [0]), length: Int64(bytes.count))
+  }
+
+  func text(_ string: String?) -> WardenText { text(string.map { Array($0.utf8) }) }
+
+  func buffer(_ capacity: Int = 4096) -> WardenBuffer {
+    let start = UnsafeMutablePointer<UInt8>.allocate(capacity: max(1, capacity))
+    start.initialize(repeating: 0xEE, count: max(1, capacity))
+    blocks.append(UnsafeMutableRawPointer(start))
+    return WardenBuffer(bytes: start, capacity: Int64(capacity), length: 0)
+  }
+}
+
+func string(_ text: WardenText) -> String? {
+  guard let bytes = text.bytes else { return nil }
+  return String(decoding: UnsafeBufferPointer(start: bytes, count: Int(text.length)), as: UTF8.self)
+}
+
+func string(_ buffer: WardenBuffer) -> String {
+  String(decoding: UnsafeBufferPointer(start: buffer.bytes, count: Int(buffer.length)), as: UTF8.self)
+}
+
+/// A verdict that outlives its buffer.
+struct Outcome: Equatable {
+  var action: WardenAction
+  var decision: WardenDecision
+  var state: String
+  var guardName: String?
+  var message: String?
+  var detail: String?
+  var hint: String?
+
+  init(_ verdict: WardenVerdict) {
+    action = verdict.action
+    decision = verdict.decision
+    let letters = withUnsafeBytes(of: verdict.sqlstate) { room in room.prefix { $0 != 0 }.map { $0 } }
+    state = String(decoding: letters, as: UTF8.self)
+    guardName = string(verdict.guard)
+    message = string(verdict.message)
+    detail = string(verdict.detail)
+    hint = string(verdict.hint)
+  }
+}
+
+/// An object pattern, and what C found that it names.
+struct Pattern: ExpressibleByStringLiteral, Sendable {
+  var text: String
+  var object: UInt32 = 0
+  var schema: UInt32 = 0
+  var column: Int16 = 0
+
+  init(stringLiteral text: String) { self.text = text }
+
+  init(_ text: String, object: UInt32 = 0, schema: UInt32 = 0, column: Int16 = 0) {
+    self.text = text
+    self.object = object
+    self.schema = schema
+    self.column = column
+  }
+}
+
+/// A subject pattern, and the role C found that it names.
+struct Subject: ExpressibleByStringLiteral, Sendable {
+  var text: String
+  var role: UInt32 = 0
+
+  init(stringLiteral text: String) { self.text = text }
+
+  init(_ text: String, role: UInt32) {
+    self.text = text
+    self.role = role
+  }
+}
+
+struct TestGuard: Sendable {
+  var name: String? = "g"
+  var action: String? = "block"
+  var statements: [String] = ["all"]
+  var objects: [Pattern] = ["*"]
+  var subjects: [Subject] = ["*"]
+  var environments: [String] = ["*"]
+  var message: String?
+  var priority: Int32 = 0
+
+  func row(_ arena: Arena) -> WardenGuard {
+    WardenGuard(
+      name: arena.text(name), action: arena.text(action),
+      statements: arena.array(statements.map { arena.text($0) }), statement_count: Int64(statements.count),
+      objects: patterns(objects, arena), object_count: Int64(objects.count),
+      subjects: rows(subjects, arena), subject_count: Int64(subjects.count),
+      environments: arena.array(environments.map { arena.text($0) }), environment_count: Int64(environments.count),
+      message: arena.text(message), priority: priority)
+  }
+
+  /// As SQL's warden.guard checks it; nil where it is valid.
+  func check() -> Outcome? {
+    let arena = Arena()
+    var row = row(arena)
+    var texts = arena.buffer()
+    var verdict = WardenVerdict()
+    return warden_guard_check(&row, &texts, &verdict) ? nil : Outcome(verdict)
+  }
+}
+
+struct TestExemption: Sendable {
+  var subjects: [Subject] = ["*"]
+  var targets: [Pattern] = ["*"]
+  var until: Int64 = .max
+
+  func row(_ arena: Arena) -> WardenExemption {
+    WardenExemption(
+      id: 1, subjects: rows(subjects, arena), subject_count: Int64(subjects.count),
+      targets: patterns(targets, arena), target_count: Int64(targets.count), until: until)
+  }
+
+  func check() -> Outcome? {
+    let arena = Arena()
+    var row = row(arena)
+    var texts = arena.buffer()
+    var verdict = WardenVerdict()
+    return warden_exemption_check(&row, &texts, &verdict) ? nil : Outcome(verdict)
+  }
+}
+
+private func patterns(_ patterns: [Pattern], _ arena: Arena) -> UnsafePointer<WardenObjectPattern>? {
+  arena.array(
+    patterns.map {
+      WardenObjectPattern(text: arena.text($0.text), object: $0.object, schema: $0.schema, column: $0.column)
+    })
+}
+
+private func rows(_ subjects: [Subject], _ arena: Arena) -> UnsafePointer<WardenSubjectPattern>? {
+  arena.array(subjects.map { WardenSubjectPattern(text: arena.text($0.text), role: $0.role) })
+}
+
+/// Puts the rows in force; false where one was refused.
+@discardableResult
+func load(_ guards: [TestGuard] = [], _ exemptions: [TestExemption] = []) -> Bool {
+  let arena = Arena()
+  var texts = arena.buffer()
+  var verdict = WardenVerdict()
+  var isValid = true
+  warden_policy_begin()
+  for entry in guards {
+    var row = entry.row(arena)
+    isValid = warden_policy_add_guard(&row, &texts, &verdict) && isValid
+  }
+  for entry in exemptions {
+    var row = entry.row(arena)
+    isValid = warden_policy_add_exemption(&row, &texts, &verdict) && isValid
+  }
+  warden_policy_commit()
+  return isValid
+}
+
+struct TestObject: Sendable {
+  var catalog: UInt32 = 1259
+  var oid: UInt32 = 100
+  var schema: UInt32 = 10
+  var flags: WardenObjectFlags = 0
+  var kind = "table"
+  var name = "shop.orders"
+  var ancestors: [UInt32] = []
+  var columns = ["id", "email", "note"]
+
+  func row(_ arena: Arena) -> WardenObject {
+    WardenObject(
+      catalog: catalog, oid: oid, schema: schema, flags: flags, kind: arena.text(kind), name: arena.text(name),
+      ancestors: arena.array(ancestors), ancestor_count: Int64(ancestors.count),
+      columns: arena.array(columns.map { arena.text($0) }), column_count: Int64(columns.count))
+  }
+}
+
+struct TestAccess: Sendable {
+  var object = TestObject()
+  var classes: WardenClasses = 0
+  var read: [Int16] = []
+  var written: [Int16] = []
+  var masked: [Int16] = []
+
+  func row(_ arena: Arena) -> WardenAccess {
+    WardenAccess(
+      object: arena.array([object.row(arena)])!, classes: classes,
+      read_columns: arena.array(read), read_count: Int64(read.count),
+      written_columns: arena.array(written), written_count: Int64(written.count),
+      masked_columns: arena.array(masked), masked_count: Int64(masked.count))
+  }
+}
+
+struct TestSession: Sendable {
+  var isSuperuser = false
+  var isBreakingGlass = false
+  var mode = WARDEN_MODE_ENFORCE
+  var roles: [UInt32] = [500]
+  var userRoles: [UInt32] = [500]
+  var database = "shopdb"
+  var identity: String?
+  var application = "psql"
+  var environment = "production"
+
+  func row(_ arena: Arena) -> WardenSession {
+    var session = WardenSession()
+    session.superuser = isSuperuser
+    session.break_glass = isBreakingGlass
+    session.mode = mode
+    session.role_memberships = arena.array(roles)
+    session.role_membership_count = Int64(roles.count)
+    session.user_memberships = arena.array(userRoles)
+    session.user_membership_count = Int64(userRoles.count)
+    session.database = arena.text(database)
+    session.identity = arena.text(identity)
+    session.application = arena.text(application)
+    session.environment = arena.text(environment)
+    return session
+  }
+}
+
+struct TestStatement: Sendable {
+  var command = "SELECT"
+  /// Besides those of the accesses.
+  var classes: WardenClasses = 0
+  var accesses: [TestAccess] = []
+  var dropsExtension = false
+
+  func row(_ arena: Arena) -> WardenStatement {
+    WardenStatement(
+      classes: accesses.reduce(classes) { $0 | $1.classes }, command: arena.text(command),
+      accesses: arena.array(accesses.map { $0.row(arena) }), access_count: Int64(accesses.count),
+      drops_extension: dropsExtension)
+  }
+
+  /// Decides by the policy in force.
+  func decide(_ session: TestSession = TestSession(), room: Int = 4096) -> Outcome {
+    let arena = Arena()
+    var who = session.row(arena)
+    var what = row(arena)
+    var texts = arena.buffer(room)
+    var verdict = WardenVerdict()
+    warden_decide(&who, &what, &texts, &verdict)
+    return Outcome(verdict)
+  }
+}
