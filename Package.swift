@@ -48,5 +48,12 @@ let package = Package(
             dependencies: ["Interceptor", "Contract"],
             swiftSettings: [.treatAllWarnings(as: .error)]
         ),
+        // libpq, for the tests that drive a server.
+        .systemLibrary(name: "CLibpq", path: "Tests/Libpq", pkgConfig: "libpq"),
+        .testTarget(
+            name: "ServerTests",
+            dependencies: ["CLibpq"],
+            swiftSettings: [.treatAllWarnings(as: .error)]
+        ),
     ]
 )

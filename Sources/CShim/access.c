@@ -17,6 +17,8 @@
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
+#include "nodes/parsenodes.h"
+#include "tcop/tcopprot.h"
 #include "utils/fmgroids.h"
 
 static object_access_hook_type previous_hook = NULL;
@@ -41,6 +43,23 @@ decide(WardenFacts *facts)
 	warden_raise(&verdict);
 }
 
+/*
+ * Indexes and TOAST tables hold nothing of their own. They fall with their table, which is decided on, or with a
+ * constraint, which is ALTER TABLE; DROP INDEX alone is a DROP.
+ */
+static bool
+falls_with_its_table(Oid relid)
+{
+	char		kind = get_rel_relkind(relid);
+
+	if (kind == RELKIND_TOASTVALUE)
+		return true;
+	if (kind != RELKIND_INDEX && kind != RELKIND_PARTITIONED_INDEX)
+		return false;
+	return warden_utility_now == NULL || !IsA(warden_utility_now, DropStmt) ||
+		((DropStmt *) warden_utility_now)->removeType != OBJECT_INDEX;
+}
+
 static void
 dropped(Oid class_id, Oid object_id, int sub_id, int flags)
 {
@@ -48,6 +67,8 @@ dropped(Oid class_id, Oid object_id, int sub_id, int flags)
 
 	/* rewrites, swaps and clean-up of temporary objects are the server's own */
 	if (flags & PERFORM_DELETION_INTERNAL)
+		return;
+	if (class_id == RelationRelationId && sub_id == 0 && falls_with_its_table(object_id))
 		return;
 	switch (class_id)
 	{

@@ -343,6 +343,18 @@ warden_decide_and_record(WardenRecorded *recorded, const WardenFacts *facts, con
 	warden_raise(&verdict);
 }
 
+void
+warden_record_allowed(WardenRecorded *recorded, const WardenFacts *facts, const char *text, int text_length,
+					  uint64 query_id)
+{
+	const WardenVerdict verdict = {.action = WARDEN_ACTION_ALLOW, .decision = WARDEN_DECISION_ALLOWED};
+
+	/* in a failed transaction the catalogs are closed: the session is as it was */
+	if (IsTransactionState())
+		warden_session_refresh();
+	warden_audit_start(recorded, facts, &verdict, text, text_length, query_id, false);
+}
+
 /* --- transactions --- */
 
 static void

@@ -376,8 +376,8 @@ find_modifications(Plan *plan, Modified *modified)
 
 /* --- the whole --- */
 
-static void
-mark_masked(WardenAccess *access, WardenRelation *relation)
+void
+warden_facts_masked(WardenAccess *access, WardenRelation *relation)
 {
 	bool	   *masked = MemoryContextAllocZero(warden_statement_memory(), relation->masked_count);
 	int16_t    *columns;
@@ -413,7 +413,7 @@ add_relation(WardenFacts *facts, PlannedStmt *plan, RangeTblEntry *rte)
 								 (permissions->requiredPerms & ACL_SELECT) ? WARDEN_CLASS_READ : 0);
 	add_columns(access, permissions);
 	if (relation->maskable && access->read_count > 0)
-		mark_masked(access, relation);
+		warden_facts_masked(access, relation);
 }
 
 void

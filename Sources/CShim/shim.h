@@ -184,6 +184,9 @@ extern void warden_facts_relation(WardenFacts *facts, Oid relid, WardenClasses c
 /* --- plan_facts.c --- */
 extern void warden_plan_facts(WardenFacts *facts, PlannedStmt *plan, CmdType operation);
 
+/* Notes which of the columns read the session sees masked. */
+extern void warden_facts_masked(WardenAccess *access, WardenRelation *relation);
+
 /* --- utility_facts.c --- */
 extern void warden_utility_facts(WardenFacts *facts, PlannedStmt *pstmt, const char *query, bool *has_secret);
 
@@ -193,6 +196,8 @@ extern void warden_utility_install(void);
 extern void warden_access_install(void);
 /* access.c: the utility statement under way drops our extension */
 extern bool warden_dropping_extension;
+/* utility.c: the utility statement under way, NULL outside of one */
+extern Node *warden_utility_now;
 extern void warden_masking_install(void);
 
 /* --- masking.c --- */
@@ -222,6 +227,9 @@ extern bool warden_audit_append_own(const WardenRecord *record);
 /* Decides; records; raises where the verdict refuses. */
 extern void warden_decide_and_record(WardenRecorded *recorded, const WardenFacts *facts, const char *text,
 									 int text_length, uint64 query_id, bool has_secret);
+/* Records what is never refused. */
+extern void warden_record_allowed(WardenRecorded *recorded, const WardenFacts *facts, const char *text,
+								  int text_length, uint64 query_id);
 /* The slice of a message that is one statement. */
 extern const char *warden_slice(const char *source, int location, int *length);
 

@@ -16,6 +16,8 @@
 
 static ProcessUtility_hook_type previous_utility = NULL;
 
+Node	   *warden_utility_now = NULL;
+
 typedef struct UtilityCall
 {
 	PlannedStmt *pstmt;
@@ -143,17 +145,13 @@ static void
 transaction_control(UtilityCall *call)
 {
 	WardenRecorded recorded = {.position = -1};
-	WardenVerdict verdict = {.action = WARDEN_ACTION_ALLOW, .decision = WARDEN_DECISION_ALLOWED};
 	WardenFacts facts;
 	bool		has_secret;
 	int			length = call->pstmt->stmt_len;
 	const char *text = warden_slice(call->queryString, call->pstmt->stmt_location, &length);
 
 	warden_utility_facts(&facts, call->pstmt, call->queryString, &has_secret);
-	/* in a failed transaction the catalogs are closed: the session is as it was */
-	if (IsTransactionState())
-		warden_session_refresh();
-	warden_audit_start(&recorded, &facts, &verdict, text, length, call->pstmt->queryId, false);
+	warden_record_allowed(&recorded, &facts, text, length, call->pstmt->queryId);
 	complete(call, &recorded);
 }
 
@@ -164,6 +162,7 @@ governed_utility(UtilityCall *call)
 	WardenFacts facts;
 	bool		has_secret;
 	bool		was_dropping = warden_dropping_extension;
+	Node	   *outer = warden_utility_now;
 	int			length = call->pstmt->stmt_len;
 	const char *text = warden_slice(call->queryString, call->pstmt->stmt_location, &length);
 
@@ -171,6 +170,7 @@ governed_utility(UtilityCall *call)
 	warden_decide_and_record(&recorded, &facts, text, length, call->pstmt->queryId, has_secret);
 	if (IsA(call->pstmt->utilityStmt, CopyStmt))
 		call->pstmt = copy_through_query(call->pstmt);
+	warden_utility_now = call->pstmt->utilityStmt;
 	warden_dropping_extension |= facts.statement.drops_extension;
 	PG_TRY();
 	{
@@ -182,6 +182,7 @@ governed_utility(UtilityCall *call)
 	PG_FINALLY();
 	{
 		warden_dropping_extension = was_dropping;
+		warden_utility_now = outer;
 	}
 	PG_END_TRY();
 }

@@ -18,6 +18,8 @@
 #include "parser/parse_utilcmd.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
 
 static void
 named_relation(WardenFacts *facts, const RangeVar *name, WardenClasses classes)
@@ -97,6 +99,34 @@ truncate_facts(WardenFacts *facts, TruncateStmt *stmt)
 		named_relation(facts, lfirst(cell), WARDEN_CLASS_TRUNCATE);
 }
 
+/* Which columns COPY names, or all of them. */
+static void
+copied_columns(WardenFacts *facts, CopyStmt *stmt)
+{
+	WardenAccess *access = &facts->accesses[0];
+	WardenRelation *relation = warden_relation(access->object->oid);
+	int16_t    *columns = MemoryContextAllocZero(warden_statement_memory(),
+												 sizeof(int16_t) * (list_length(stmt->attlist) + 1));
+	int64_t		count = 0;
+	ListCell   *cell;
+
+	foreach(cell, stmt->attlist)
+		columns[count++] = get_attnum(relation->oid, strVal(lfirst(cell)));
+	/* 0 is the whole row */
+	if (stmt->attlist == NIL)
+		count = 1;
+	if (stmt->is_from)
+	{
+		access->written_columns = columns;
+		access->written_count = count;
+		return;
+	}
+	access->read_columns = columns;
+	access->read_count = count;
+	if (relation->maskable)
+		warden_facts_masked(access, relation);
+}
+
 static void
 copy_facts(WardenFacts *facts, CopyStmt *stmt)
 {
@@ -108,6 +138,8 @@ copy_facts(WardenFacts *facts, CopyStmt *stmt)
 		facts->statement.classes |= WARDEN_CLASS_SERVER_FILE;
 	facts->statement.classes |= classes;
 	named_relation(facts, stmt->relation, classes | (stmt->is_from ? WARDEN_CLASS_INSERT : WARDEN_CLASS_READ));
+	if (facts->count == 1)
+		copied_columns(facts, stmt);
 }
 
 static void

@@ -43,7 +43,8 @@ enum AccessList {
   private static func bound(_ columns: Lent<Int16>, _ names: ColumnNames) -> Int {
     guard let first = columns.element(at: 0) else { return 0 }
     // 0 is the whole row; only system columns come before it.
-    return first > 0 ? columns.count : columns.count &+ names.count
+    let most = min(columns.count, mostColumns)
+    return first > 0 ? most : most &+ min(names.count, mostColumns)
   }
 
   /// Writes what fits into the room of `writer`.

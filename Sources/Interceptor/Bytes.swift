@@ -200,6 +200,12 @@ import Contract
     unsafe start.storeBytes(of: number, toByteOffset: offset, as: Number.self)
   }
 
+  /// The same without a look at the capacity: for the many numbers of a header whose room was checked as a whole.
+  @unsafe @inline(__always)
+  func put<Number: FixedWidthInteger & BitwiseCopyable>(_ number: Number, at offset: Int) {
+    unsafe start.storeBytes(of: number, toByteOffset: offset, as: Number.self)
+  }
+
   @inline(__always)
   private mutating func reserve(_ length: Int) -> Bool {
     guard length >= 0, length <= capacity &- count else {

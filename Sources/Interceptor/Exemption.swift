@@ -29,10 +29,14 @@ struct Exemption {
   private static func subjects(_ row: ExemptionRow, atDefinition: Bool) throws(PolicyError) -> [SubjectPattern] {
     let subjects = try Guard.subjects(row.subjects, atDefinition: atDefinition)
     for (subject, text) in zip(subjects, row.subjects) {
-      guard case .anonymous = subject else { continue }
-      throw PolicyError(
-        .invalidParameter, "invalid subject of an exemption", text.text,
-        hint: "Accepted: *, role:NAME, application:GLOB.")
+      switch subject {
+      case .anonymous, .application:
+        // An application's name is a claim that every session may make; real values are not shown on a claim.
+        throw PolicyError(
+          .invalidParameter, "invalid subject of an exemption", text.text, hint: "Accepted: *, role:NAME.")
+      default:
+        continue
+      }
     }
     return subjects
   }

@@ -48,6 +48,7 @@ import Contract
   func write(into memory: ByteWriter, position: UInt64, seq: UInt64) -> Int {
     var writer = memory
     writer.skip(RecordLayout.variable)
+    guard !writer.overflowed else { return 0 }
     unsafe writeFixedPart(into: writer, position: position, seq: seq)
     writer.append(context)
     writer.append(`guard`)
@@ -70,25 +71,25 @@ import Contract
 
   @unsafe @inline(__always)
   private func writeFixedPart(into writer: ByteWriter, position: UInt64, seq: UInt64) {
-    writer.store(RecordLayout.recordKind, at: RecordLayout.kind)
-    writer.store(position, at: RecordLayout.position)
-    writer.store(seq, at: RecordLayout.seq)
-    unsafe writer.store(record.pointee.subtransaction, at: RecordLayout.subtransaction)
-    unsafe writer.store(record.pointee.at, at: RecordLayout.at)
-    unsafe writer.store(record.pointee.session, at: RecordLayout.session)
-    unsafe writer.store(record.pointee.statement_no, at: RecordLayout.statementNo)
-    unsafe writer.store(record.pointee.last_statement_no, at: RecordLayout.lastStatementNo)
-    unsafe writer.store(record.pointee.parent_no, at: RecordLayout.parentNo)
-    unsafe writer.store(record.pointee.transaction, at: RecordLayout.transaction)
-    unsafe writer.store(record.pointee.statement_hash, at: RecordLayout.statementHash)
-    unsafe writer.store(record.pointee.request_id, at: RecordLayout.requestID)
-    unsafe writer.store(record.pointee.statement?.pointee.classes ?? 0, at: RecordLayout.classes)
-    unsafe writer.store(UInt8(truncatingIfNeeded: record.pointee.event.rawValue), at: RecordLayout.event)
-    unsafe writer.store(UInt8(truncatingIfNeeded: record.pointee.decision.rawValue), at: RecordLayout.decision)
-    writer.store(hasSecret ? RecordLayout.secretFlag : UInt16(0), at: RecordLayout.flags)
-    writer.store(Self.length(context), at: RecordLayout.contextLength)
-    writer.store(Self.length(`guard`), at: RecordLayout.guardLength)
-    writer.store(Self.length(command), at: RecordLayout.commandLength)
+    unsafe writer.put(RecordLayout.recordKind, at: RecordLayout.kind)
+    unsafe writer.put(position, at: RecordLayout.position)
+    unsafe writer.put(seq, at: RecordLayout.seq)
+    unsafe writer.put(record.pointee.subtransaction, at: RecordLayout.subtransaction)
+    unsafe writer.put(record.pointee.at, at: RecordLayout.at)
+    unsafe writer.put(record.pointee.session, at: RecordLayout.session)
+    unsafe writer.put(record.pointee.statement_no, at: RecordLayout.statementNo)
+    unsafe writer.put(record.pointee.last_statement_no, at: RecordLayout.lastStatementNo)
+    unsafe writer.put(record.pointee.parent_no, at: RecordLayout.parentNo)
+    unsafe writer.put(record.pointee.transaction, at: RecordLayout.transaction)
+    unsafe writer.put(record.pointee.statement_hash, at: RecordLayout.statementHash)
+    unsafe writer.put(record.pointee.request_id, at: RecordLayout.requestID)
+    unsafe writer.put(record.pointee.statement?.pointee.classes ?? 0, at: RecordLayout.classes)
+    unsafe writer.put(UInt8(truncatingIfNeeded: record.pointee.event.rawValue), at: RecordLayout.event)
+    unsafe writer.put(UInt8(truncatingIfNeeded: record.pointee.decision.rawValue), at: RecordLayout.decision)
+    unsafe writer.put(hasSecret ? RecordLayout.secretFlag : UInt16(0), at: RecordLayout.flags)
+    unsafe writer.put(Self.length(context), at: RecordLayout.contextLength)
+    unsafe writer.put(Self.length(`guard`), at: RecordLayout.guardLength)
+    unsafe writer.put(Self.length(command), at: RecordLayout.commandLength)
     unsafe writeState(into: writer)
   }
 
@@ -98,7 +99,7 @@ import Contract
   private func writeState(into writer: ByteWriter) {
     let outcome = unsafe record.pointee.outcome
     guard isAmendment || outcome != WARDEN_OUTCOME_OPEN else {
-      return writer.store(UInt32(0), at: RecordLayout.state)
+      return unsafe writer.put(UInt32(0), at: RecordLayout.state)
     }
     writer.store(RecordState.final(outcome.rawValue, RecordState.completed), at: RecordLayout.state)
     let completion = unsafe record.pointee.completion

@@ -102,15 +102,21 @@ struct Refusal {
       writer.append(" is blocked")
     }
     let isAudit = access?.object.isAny(of: WARDEN_OBJECT_AUDIT) ?? false
+    let isCatalog = access?.object.isAny(of: WARDEN_OBJECT_CATALOG) ?? false
     verdict.detail = write { writer in
       writer.append("Guard \"self-protection\": ")
-      writer.append(isAudit ? "audit data is written by pg_warden alone." : "pg_warden protects its own objects.")
+      writer.append(
+        isAudit
+          ? "audit data is written by pg_warden alone."
+          : isCatalog ? "system catalogs change by DDL alone." : "pg_warden protects its own objects.")
     }
     verdict.hint = write { writer in
       if access == nil {
         writer.append("Call warden.break_glass(reason), then DROP EXTENSION in the same session.")
       } else if isAudit {
         writer.append("Audit data can be read through warden.audit_log, and changed by nobody.")
+      } else if isCatalog {
+        writer.append("Use the DDL command for it, or warden.break_glass(reason).")
       } else {
         writer.append("Use the functions of schema warden (warden.guard, warden.unguard, warden.mask ...), ")
         writer.append("or warden.break_glass(reason).")

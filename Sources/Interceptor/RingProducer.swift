@@ -14,14 +14,15 @@ struct RingProducer {
   @unsafe @inline(__always)
   func append(_ record: UnsafePointer<WardenRecord>, counter: UnsafeMutablePointer<UInt64>) -> Int64 {
     let limit = ring.capacity / 4
+    let contiguous = ring.contiguous(at: ring.head)
     var encoder = unsafe RecordEncoder(record, limit: limit)
-    if !hasRoom(for: encoder) {
+    if !hasRoom(for: encoder, contiguous) {
       // An outcome always finds room, if need be without the session's context.
       guard encoder.isAmendment else { return WARDEN_RING_FULL }
       encoder = unsafe RecordEncoder(record, limit: limit, withContext: false)
-      guard hasRoom(for: encoder) else { return WARDEN_RING_FULL }
+      guard hasRoom(for: encoder, contiguous) else { return WARDEN_RING_FULL }
     }
-    let position = ring.head &+ padding(for: encoder)
+    let position = ring.head &+ padding(for: encoder, contiguous)
     // The reader takes a missing number for lost unless someone is writing: `writing` has to be seen first.
     ring.beginWriting()
     let seq = unsafe warden_fetch_add(counter, 1)
@@ -105,14 +106,13 @@ struct RingProducer {
 
   /// Bytes from head on that a record does not fit into because the ring ends.
   @inline(__always)
-  private func padding(for encoder: RecordEncoder) -> UInt64 {
-    let contiguous = ring.contiguous(at: ring.head)
-    return UInt64(truncatingIfNeeded: encoder.bound) <= contiguous ? 0 : contiguous
+  private func padding(for encoder: RecordEncoder, _ contiguous: UInt64) -> UInt64 {
+    UInt64(truncatingIfNeeded: encoder.bound) <= contiguous ? 0 : contiguous
   }
 
   @inline(__always)
-  private func hasRoom(for encoder: RecordEncoder) -> Bool {
-    let needed = padding(for: encoder) &+ UInt64(truncatingIfNeeded: encoder.bound)
+  private func hasRoom(for encoder: RecordEncoder, _ contiguous: UInt64) -> Bool {
+    let needed = padding(for: encoder, contiguous) &+ UInt64(truncatingIfNeeded: encoder.bound)
     let kept = encoder.isAmendment ? 0 : Self.reserve
     return ring.used &+ needed &+ kept <= ring.capacity
   }

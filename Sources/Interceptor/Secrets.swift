@@ -166,6 +166,9 @@ struct SecretScanner {
     self.writer = writer
   }
 
+  /// What is written from now on will not be used.
+  private var isOver: Bool { writer.overflowed || (isAmbiguous && !everyLiteral) }
+
   private var hides: Bool { everyLiteral || expected.isOn || hidesValues }
 
   private mutating func copy(_ from: Int, _ to: Int) { writer.append(cutting: text.slice(from, to)) }
@@ -178,7 +181,7 @@ struct SecretScanner {
   /// Code from `start` to `end`; at depth 0 the statement itself, else what is in dollar quotes.
   mutating func scanCode(_ start: Int, _ end: Int, depth: Int) {
     var index = start
-    while index < end, !writer.overflowed {
+    while index < end, !isOver {
       let next = step(index, end, depth)
       index = next > index ? next : index &+ 1
     }
@@ -366,7 +369,7 @@ struct SecretScanner {
     var index = start
     var quotes = 0
     var hasBackslash = false
-    while index < end, !writer.overflowed {
+    while index < end, !isOver {
       let byte = text[index]
       if Self.isWordByte(byte) {
         let word = index
@@ -470,9 +473,14 @@ struct SecretScanner {
     return index &- start
   }
 
+  /// Up to here there is no address with a password: each byte is looked at once.
+  private var addressesEnd = 0
+
   /// `://user:password@host`, from the colon on; nil where there is no password.
   private mutating func scanAddress(_ start: Int, _ end: Int) -> Int? {
-    guard start &+ 3 <= end, text[start &+ 1] == 0x2F, text[start &+ 2] == 0x2F else { return nil }
+    guard start >= addressesEnd, start &+ 3 <= end, text[start &+ 1] == 0x2F, text[start &+ 2] == 0x2F else {
+      return nil
+    }
     var colon = -1
     var at = -1
     var index = start &+ 3
@@ -481,7 +489,10 @@ struct SecretScanner {
       if text[index] == 0x40 { at = index }
       index &+= 1
     }
-    guard colon > 0, at > colon else { return nil }
+    guard colon > 0, at > colon else {
+      addressesEnd = index
+      return nil
+    }
     copy(start, colon &+ 1)
     writeStars()
     return at

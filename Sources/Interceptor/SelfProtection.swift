@@ -14,7 +14,8 @@ enum SelfProtection {
   @inline(__always)
   static func refused(_ access: AccessFacts, of statement: StatementFacts, in session: SessionFacts) -> WardenClasses {
     let flags = access.object.flags
-    guard flags & (WARDEN_OBJECT_OWN | WARDEN_OBJECT_AUDIT) != 0 else { return 0 }
+    guard flags & (WARDEN_OBJECT_OWN | WARDEN_OBJECT_AUDIT | WARDEN_OBJECT_CATALOG) != 0 else { return 0 }
+    if flags & (WARDEN_OBJECT_OWN | WARDEN_OBJECT_AUDIT) == 0 { return refusedOnCatalog(access, in: session) }
     let isAudit = flags & WARDEN_OBJECT_AUDIT != 0
     if session.isBreakingGlass && (!isAudit || statement.dropsExtension) { return 0 }
     let classes = access.classes & ~harmless
@@ -23,6 +24,17 @@ enum SelfProtection {
     let isGrant = access.classes & WARDEN_CLASS_GRANT != 0 || isGrantOfRole(statement.command)
     return isGrant ? classes & ~(WARDEN_CLASS_GRANT | WARDEN_CLASS_ROLE) : classes
   }
+
+  /// Who may write rows of the catalogs by hand, superusers alone, could write pg_warden out of the database. Views of
+  /// the catalogs (UPDATE pg_settings) do what the server makes of them.
+  private static func refusedOnCatalog(_ access: AccessFacts, in session: SessionFacts) -> WardenClasses {
+    guard !session.isBreakingGlass, access.object.kind.equals("table") else { return 0 }
+    return access.classes & rowChanges
+  }
+
+  private static let rowChanges: WardenClasses =
+    WARDEN_CLASS_INSERT | WARDEN_CLASS_UPDATE | WARDEN_CLASS_DELETE | WARDEN_CLASS_MERGE | WARDEN_CLASS_UPDATE_ALL
+    | WARDEN_CLASS_DELETE_ALL | WARDEN_CLASS_TRUNCATE
 
   private static func isGrantOfRole(_ command: TextView) -> Bool {
     command.equals("GRANT ROLE") || command.equals("REVOKE ROLE")

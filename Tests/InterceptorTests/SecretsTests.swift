@@ -165,6 +165,25 @@ import Testing
     #expect(!Secrets.mayBe(in: ByteView(lender.text("SELECT abalance FROM pgbench_accounts WHERE aid = $1;"))))
   }
 
+  /// Texts made to be slow to read take time in proportion to their length.
+  @Test(
+    .timeLimit(.minutes(1)),
+    arguments: [
+      "$$password:", "://", "'password=", "password", "\"password\"", "$a$", "/*", "'", "''", "E'\\", "warden.token",
+      "$$password=x",
+    ])
+  func longTextsAreReadOnce(_ piece: String) {
+    let text = "://password" + String(repeating: piece, count: 1_000_000 / piece.utf8.count)
+    let lender = Lender()
+    let view = ByteView(lender.text(text))
+    var writer = ByteWriter(lender.memory(4_000_000), capacity: 4_000_000)
+    Secrets.remove(from: view, everyLiteral: false, into: &writer)
+    writer.rewind(to: 0)
+    let within = ByteView(lender.text("$x$" + text + "($x$"))
+    Secrets.remove(from: within, everyLiteral: false, into: &writer)
+    #expect(writer.count <= within.count * 3)
+  }
+
   /// Statements made of the pieces that matter: never a crash, never the secret after the keyword.
   @Test(arguments: 1...300) func randomPieces(_ seed: UInt64) throws {
     let pieces = [

@@ -6,148 +6,156 @@ import Foundation
 /// removes the directory. The test process holds the other end of that pipe, so that the keeper also does its work
 /// when the test process crashes or is killed.
 final class Cluster {
-    let socketDirectory: String
-    private let base: String
-    private let keeper: pid_t
-    /// The keeper's standard input; nil once it was told to do its work.
-    private var keeperInput: FileHandle?
+  let socketDirectory: String
+  private let base: String
+  private let keeper: pid_t
+  /// The keeper's standard input; nil once it was told to do its work.
+  private var keeperInput: FileHandle?
 
-    private var data: String { base + "/data" }
-    private var logFile: String { base + "/server.log" }
+  private var data: String { base + "/data" }
+  private var logFile: String { base + "/server.log" }
 
-    /// - Parameter settings: lines of postgresql.conf, `name = value`.
-    init(_ settings: [String]) throws {
-        base = try ServerUser.makeDirectory()
-        socketDirectory = base + "/socket"
-        let pipe = Command.closedInChildren(Pipe())
-        let null = FileHandle.nullDevice.fileDescriptor
-        keeper = try Command.spawn(
-            ServerUser.switchUser + ["sh", "-c", Cluster.keeperScript, PgConfig.bindir, base],
-            input: pipe.fileHandleForReading.fileDescriptor, output: null, error: null)
-        keeperInput = pipe.fileHandleForWriting
-        Cluster.stopAtExit(self)
+  /// - Parameter settings: lines of postgresql.conf, `name = value`.
+  init(_ settings: [String]) throws {
+    base = try ServerUser.makeDirectory()
+    socketDirectory = base + "/socket"
+    let pipe = Command.closedInChildren(Pipe())
+    let null = FileHandle.nullDevice.fileDescriptor
+    keeper = try Command.spawn(
+      ServerUser.switchUser + ["sh", "-c", Cluster.keeperScript, PgConfig.bindir, base],
+      input: pipe.fileHandleForReading.fileDescriptor, output: null, error: null)
+    keeperInput = pipe.fileHandleForWriting
+    Cluster.stopAtExit(self)
 
-        let initdb = [
-            "\(PgConfig.bindir)/initdb", "--pgdata=\(data)", "--username=postgres", "--auth=trust",
-            "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions",
-        ]
-        try ServerUser.run(initdb)
-        try ServerUser.run(["mkdir", "-m", "700", socketDirectory])
-        try configure(Cluster.commonSettings + ["unix_socket_directories = '\(socketDirectory)'"] + settings)
-        try start()
-    }
-
-    private static let keeperScript = """
-        while read -r line; do :; done
-        "$0/pg_ctl" -D "$1/data" -m immediate -s stop
-        rm -rf "$1"
-        """
-
-    private static let commonSettings = [
-        "listen_addresses = ''",
-        // The tests kill servers, never the machine.
-        "fsync = off",
-        "shared_buffers = 32MB",
-        "max_connections = 60",
-        // One writer per governed database, and each suite has a database.
-        "max_worker_processes = 32",
-        // A statement that hangs fails its test instead of the whole run.
-        "statement_timeout = '120s'",
-        "log_line_prefix = '%m [%p] %q%u@%d '",
+    let initdb = [
+      "\(PgConfig.bindir)/initdb", "--pgdata=\(data)", "--username=postgres", "--auth=trust",
+      "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions",
     ]
+    try ServerUser.run(initdb)
+    try ServerUser.run(["mkdir", "-m", "700", socketDirectory])
+    try configure(Cluster.commonSettings + ["unix_socket_directories = '\(socketDirectory)'"] + settings)
+    try start()
+  }
 
-    /// Appends to postgresql.conf; the last value of a setting counts. In force after the next start.
-    func configure(_ settings: [String]) throws {
-        let lines = settings.map { $0 + "\n" }.joined()
-        let file = try FileHandle(forUpdating: URL(fileURLWithPath: data + "/postgresql.conf"))
-        try file.seekToEnd()
-        try file.write(contentsOf: Data(lines.utf8))
-        try file.close()
+  private static let keeperScript = """
+    while read -r line; do :; done
+    "$0/pg_ctl" -D "$1/data" -m immediate -s stop
+    rm -rf "$1"
+    """
+
+  private static let commonSettings = [
+    "listen_addresses = ''",
+    // The tests kill servers, never the machine.
+    "fsync = off",
+    "shared_buffers = 32MB",
+    "max_connections = 60",
+    // One writer per governed database, and each suite has a database.
+    "max_worker_processes = 32",
+    // A statement that hangs fails its test instead of the whole run.
+    "statement_timeout = '120s'",
+    "log_line_prefix = '%m [%p] %q%u@%d '",
+  ]
+
+  /// Appends to postgresql.conf; the last value of a setting counts. In force after the next start.
+  func configure(_ settings: [String]) throws {
+    let lines = settings.map { $0 + "\n" }.joined()
+    let file = try FileHandle(forUpdating: URL(fileURLWithPath: data + "/postgresql.conf"))
+    try file.seekToEnd()
+    try file.write(contentsOf: Data(lines.utf8))
+    try file.close()
+  }
+
+  func start() throws {
+    do {
+      try ServerUser.run(["\(PgConfig.bindir)/pg_ctl", "-D", data, "-l", logFile, "-w", "-s", "start"])
+    } catch {
+      throw HarnessError("the server does not start:\n" + log().suffix(2000))
     }
+  }
 
-    func start() throws {
-        do {
-            try ServerUser.run(["\(PgConfig.bindir)/pg_ctl", "-D", data, "-l", logFile, "-w", "-s", "start"])
-        } catch {
-            throw HarnessError("the server does not start:\n" + log().suffix(2000))
-        }
+  enum StopMode: String { case fast, immediate }
+
+  func shutDown(_ mode: StopMode = .fast) throws {
+    try ServerUser.run(["\(PgConfig.bindir)/pg_ctl", "-D", data, "-m", mode.rawValue, "-w", "-s", "stop"])
+  }
+
+  func restart(_ mode: StopMode = .fast) throws {
+    try shutDown(mode)
+    try start()
+  }
+
+  /// Kills a backend as the kernel would for want of memory, and waits until the server has recovered.
+  func killBackend(_ process: Int32) throws {
+    // Connections are refused from now until the server is up again; before the postmaster notices, they are not.
+    let starts = log().components(separatedBy: "ready to accept connections").count
+    kill(process, SIGKILL)
+    try waitUntil("the server has recovered") {
+      log().components(separatedBy: "ready to accept connections").count > starts
     }
+  }
 
-    enum StopMode: String { case fast, immediate }
+  func log() -> String {
+    (try? String(contentsOfFile: logFile, encoding: .utf8)) ?? ""
+  }
 
-    func shutDown(_ mode: StopMode = .fast) throws {
-        try ServerUser.run(["\(PgConfig.bindir)/pg_ctl", "-D", data, "-m", mode.rawValue, "-w", "-s", "stop"])
-    }
+  func connect(
+    role: String = "postgres", database: String = "postgres", options: String = "", application: String = "test"
+  ) throws -> Connection {
+    try Connection([
+      "host": socketDirectory, "user": role, "dbname": database, "options": options,
+      "application_name": application, "client_encoding": "UTF8",
+    ])
+  }
 
-    func restart(_ mode: StopMode = .fast) throws {
-        try shutDown(mode)
-        try start()
-    }
+  /// A file in the cluster's directory that the server may write to.
+  func path(_ name: String) -> String { base + "/" + name }
 
-    /// Kills a backend as the kernel would for want of memory, and waits until the server has recovered.
-    func killBackend(_ process: Int32) throws {
-        // Connections are refused from now until the server is up again; before the postmaster notices, they are not.
-        let starts = log().components(separatedBy: "ready to accept connections").count
-        kill(process, SIGKILL)
-        try waitUntil("the server has recovered") {
-            log().components(separatedBy: "ready to accept connections").count > starts
-        }
-    }
+  /// Stops the server for good and removes everything.
+  func remove() {
+    guard let input = keeperInput else { return }
+    keeperInput = nil
+    saveLog()
+    try? input.close()
+    Command.wait(for: keeper)
+  }
 
-    func log() -> String {
-        (try? String(contentsOfFile: logFile, encoding: .utf8)) ?? ""
-    }
+  /// WARDEN_TEST_LOGS names a directory where server logs outlive their clusters, to look into a failure.
+  private func saveLog() {
+    guard let directory = ProcessInfo.processInfo.environment["WARDEN_TEST_LOGS"] else { return }
+    let name = (base as NSString).lastPathComponent
+    try? log().write(toFile: "\(directory)/\(name).log", atomically: true, encoding: .utf8)
+  }
 
-    func connect(
-        role: String = "postgres", database: String = "postgres", options: String = "", application: String = "test"
-    ) throws -> Connection {
-        try Connection([
-            "host": socketDirectory, "user": role, "dbname": database, "options": options,
-            "application_name": application, "client_encoding": "UTF8",
-        ])
-    }
-
-    /// A file in the cluster's directory that the server may write to.
-    func path(_ name: String) -> String { base + "/" + name }
-
-    /// Stops the server for good and removes everything.
-    func remove() {
-        guard let input = keeperInput else { return }
-        keeperInput = nil
-        try? input.close()
-        Command.wait(for: keeper)
-    }
-
-    deinit { remove() }
+  deinit { remove() }
 }
 
 // MARK: - At exit
 
 extension Cluster {
-    /// Suites run one after another (`ServerTests` is serialized), so that nothing here is reached from two threads.
-    private nonisolated(unsafe) static var running: [WeakCluster] = []
+  /// Suites run one after another (`ServerTests` is serialized), so that nothing here is reached from two threads.
+  private nonisolated(unsafe) static var running: [WeakCluster] = []
 
-    private struct WeakCluster { weak var cluster: Cluster? }
+  private struct WeakCluster { weak var cluster: Cluster? }
 
-    /// Clusters of static lifetime have no deinit; the run must not end before they are gone.
-    private static func stopAtExit(_ cluster: Cluster) {
-        if running.isEmpty {
-            atexit { for entry in Cluster.running { entry.cluster?.remove() } }
-        }
-        running.append(WeakCluster(cluster: cluster))
+  /// Clusters of static lifetime have no deinit; the run must not end before they are gone.
+  private static func stopAtExit(_ cluster: Cluster) {
+    if running.isEmpty {
+      atexit { for entry in Cluster.running { entry.cluster?.remove() } }
     }
+    running.append(WeakCluster(cluster: cluster))
+  }
 }
 
 struct HarnessError: Error, CustomStringConvertible {
-    let description: String
-    init(_ description: some StringProtocol) { self.description = String(description) }
+  let description: String
+  init(_ description: some StringProtocol) { self.description = String(description) }
 }
 
 /// Polls; the deadline is there to end a run that hangs, not to measure anything.
 func waitUntil(_ what: String, _ condition: () throws -> Bool) throws {
-    for _ in 0..<1200 {
-        if try condition() { return }
-        usleep(50_000)
-    }
-    throw HarnessError("waited in vain until \(what)")
+  for _ in 0..<1200 {
+    if try condition() { return }
+    usleep(50_000)
+  }
+  throw HarnessError("waited in vain until \(what)")
 }

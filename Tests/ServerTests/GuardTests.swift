@@ -56,7 +56,8 @@ extension ServerTests.GuardTests {
     Scenario("EXPLAIN ANALYZE", "EXPLAIN ANALYZE DELETE FROM shop.orders"),
     Scenario("MERGE … DELETE", "MERGE INTO shop.orders USING (VALUES (1)) v (x) ON true WHEN MATCHED THEN DELETE"),
     Scenario(
-      "MERGE … UPDATE", "MERGE INTO shop.orders USING (VALUES (1)) v (x) ON true WHEN MATCHED THEN UPDATE SET total = 0"),
+      "MERGE … UPDATE", "MERGE INTO shop.orders USING (VALUES (1)) v (x) ON true WHEN MATCHED THEN UPDATE SET total = 0"
+    ),
     Scenario("updatable view", "DELETE FROM shop.all_orders"),
     Scenario("partitioned table", "DELETE FROM shop.events"),
     Scenario("partition by name", "DELETE FROM shop.events_january"),

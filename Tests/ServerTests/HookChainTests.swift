@@ -3,11 +3,13 @@ import Testing
 extension ServerTests {
   /// Other extensions hang on the same hooks; each has to get its turn, whoever is loaded first.
   @Suite struct HookChainTests {
-    private static let others = ["pg_stat_statements", "auto_explain"] + (PgConfig.hasLibrary("pgaudit") ? ["pgaudit"] : [])
+    private static let others =
+      ["pg_stat_statements", "auto_explain"] + (PgConfig.hasLibrary("pgaudit") ? ["pgaudit"] : [])
     static let orders = [others + ["pg_warden"], ["pg_warden"] + others.reversed()]
 
     private static let settings = [
-      "pg_stat_statements.track = 'all'", "auto_explain.log_min_duration = 0", "auto_explain.log_nested_statements = on",
+      "pg_stat_statements.track = 'all'", "auto_explain.log_min_duration = 0",
+      "auto_explain.log_nested_statements = on",
       "pgaudit.log = 'all'",
     ]
 
@@ -30,12 +32,14 @@ extension ServerTests {
       let owner = try shop.connect("shop_owner")
       try shop.expectRefusal(of: "DELETE FROM shop.orders", by: "whole-table-dml", on: owner)
       try shop.expectRefusal(of: "DROP TABLE shop.parcels", by: "destructive-ddl", sqlstate: "WD001", on: owner)
-      try owner.query("BEGIN; DECLARE c CURSOR FOR SELECT * FROM shop.orders; FETCH 1 FROM c; SELECT 1; CLOSE c; COMMIT")
+      try owner.query(
+        "BEGIN; DECLARE c CURSOR FOR SELECT * FROM shop.orders; FETCH 1 FROM c; SELECT 1; CLOSE c; COMMIT")
       try owner.query("DO $$BEGIN UPDATE shop.orders SET total = 1 WHERE id = 1; END$$")
       #expect(try shop.record(of: read)["decision"] == "masked")
-      #expect(try shop.record(of: "UPDATE shop.orders SET total")["parent_no"] != nil)
+      #expect(try shop.audit(where: "command = 'UPDATE'").map { $0["parent_no"] != nil } == [true])
 
-      let counted = try shop.admin.query("SELECT calls FROM pg_stat_statements WHERE query LIKE 'SELECT email FROM shop.customers%'")
+      let counted = try shop.admin.query(
+        "SELECT calls FROM pg_stat_statements WHERE query LIKE 'SELECT email FROM shop.customers%'")
       #expect(counted.value == "1")
       let log = shop.cluster.log()
       #expect(log.contains("plan:\n\tQuery Text: \(read)"))

@@ -28,7 +28,8 @@ extension ServerTests.MaskTests {
     Scenario("expression", "SELECT 'is ' || email FROM shop.customers"),
     Scenario("CTE", "WITH c AS (SELECT * FROM shop.customers) SELECT email FROM c"),
     Scenario("materialized CTE", "WITH c AS MATERIALIZED (SELECT * FROM shop.customers) SELECT email FROM c"),
-    Scenario("recursive CTE", "WITH RECURSIVE c (e) AS (SELECT email FROM shop.customers UNION SELECT e FROM c) TABLE c"),
+    Scenario(
+      "recursive CTE", "WITH RECURSIVE c (e) AS (SELECT email FROM shop.customers UNION SELECT e FROM c) TABLE c"),
     Scenario("subquery in FROM", "SELECT s.email FROM (SELECT * FROM shop.customers) s"),
     Scenario("scalar subquery", "SELECT (SELECT email FROM shop.customers WHERE id = 1)"),
     Scenario("array subquery", "SELECT ARRAY(SELECT email FROM shop.customers)"),
@@ -36,7 +37,8 @@ extension ServerTests.MaskTests {
     Scenario("outer join", "SELECT email FROM shop.orders o FULL JOIN shop.customers c ON c.id = o.customer_id"),
     Scenario("join alias", "SELECT j.email FROM (shop.orders o JOIN shop.customers c ON c.id = o.customer_id) AS j"),
     Scenario("self join", "SELECT a.email FROM shop.customers a JOIN shop.customers b USING (email)"),
-    Scenario("LATERAL", "SELECT l.email FROM shop.orders o, LATERAL (SELECT * FROM shop.customers WHERE id = o.customer_id) l"),
+    Scenario(
+      "LATERAL", "SELECT l.email FROM shop.orders o, LATERAL (SELECT * FROM shop.customers WHERE id = o.customer_id) l"),
     Scenario("UNION", "SELECT email FROM shop.customers UNION SELECT note FROM shop.orders"),
     Scenario("DISTINCT", "SELECT DISTINCT email FROM shop.customers"),
     Scenario("GROUP BY", "SELECT email, count(*) FROM shop.customers GROUP BY email"),
@@ -54,8 +56,6 @@ extension ServerTests.MaskTests {
     Scenario("json_agg", "SELECT json_agg(c) FROM shop.customers c"),
     Scenario("query_to_xml", "SELECT query_to_xml('SELECT email FROM shop.customers', true, false, '')"),
     Scenario("table_to_xml", "SELECT table_to_xml('shop.customers', true, false, '')"),
-    Scenario("dropped column", "SELECT * FROM legacy.people"),
-    Scenario("whole row with a dropped column", "SELECT p, to_jsonb(p) FROM legacy.people p"),
     Scenario("partitioned table", "SELECT email FROM shop.events"),
     Scenario("partition by name", "SELECT email FROM shop.events_january"),
     Scenario("RETURNING", "UPDATE shop.customers SET city = 'Bari' WHERE id = 1 RETURNING email"),
@@ -96,11 +96,11 @@ extension ServerTests.MaskTests {
     Scenario("COPY as CSV", "COPY shop.customers TO STDOUT (FORMAT csv, HEADER)"),
     Scenario("COPY of a query", "COPY (SELECT email FROM shop.customers) TO STDOUT"),
     Scenario("COPY of a partition", "COPY shop.events_january TO STDOUT"),
-    Scenario("COPY with a dropped column", "COPY legacy.people TO STDOUT"),
     Scenario("view of one's own", "CREATE VIEW lab.v AS SELECT email FROM shop.customers; SELECT * FROM lab.v"),
     Scenario(
       "function of one's own",
-      "CREATE FUNCTION pg_temp.f() RETURNS SETOF text LANGUAGE sql AS 'SELECT email FROM shop.customers'; SELECT pg_temp.f()"),
+      "CREATE FUNCTION pg_temp.f() RETURNS SETOF text LANGUAGE sql AS 'SELECT email FROM shop.customers'; SELECT pg_temp.f()"
+    ),
     Scenario(
       "DO",
       """
@@ -131,18 +131,22 @@ extension ServerTests.MaskTests {
       "security_barrier view",
       setup: "CREATE VIEW shop.v WITH (security_barrier) AS SELECT * FROM shop.customers WHERE id > 0",
       "SELECT email FROM shop.v"),
-    Scenario("COPY of a view's query", setup: "CREATE VIEW shop.v AS SELECT email FROM shop.customers", "COPY (TABLE shop.v) TO STDOUT"),
+    Scenario(
+      "COPY of a view's query", setup: "CREATE VIEW shop.v AS SELECT email FROM shop.customers",
+      "COPY (TABLE shop.v) TO STDOUT"),
     Scenario(
       "SQL function, inlined",
       setup: "CREATE FUNCTION shop.f() RETURNS SETOF text STABLE LANGUAGE sql AS 'SELECT email FROM shop.customers'",
       "SELECT * FROM shop.f()"),
     Scenario(
       "SQL function, scalar",
-      setup: "CREATE FUNCTION shop.f(i int) RETURNS text STABLE LANGUAGE sql AS 'SELECT email FROM shop.customers WHERE id = i'",
+      setup:
+        "CREATE FUNCTION shop.f(i int) RETURNS text STABLE LANGUAGE sql AS 'SELECT email FROM shop.customers WHERE id = i'",
       "SELECT shop.f(id) FROM shop.orders"),
     Scenario(
       "SQL function, BEGIN ATOMIC",
-      setup: "CREATE FUNCTION shop.f() RETURNS SETOF text LANGUAGE sql BEGIN ATOMIC SELECT email FROM shop.customers; END",
+      setup:
+        "CREATE FUNCTION shop.f() RETURNS SETOF text LANGUAGE sql BEGIN ATOMIC SELECT email FROM shop.customers; END",
       "SELECT * FROM shop.f()"),
     Scenario(
       "plpgsql function",
@@ -152,7 +156,8 @@ extension ServerTests.MaskTests {
         """, "SELECT shop.f()"),
     Scenario(
       "SECURITY DEFINER, SQL",
-      setup: "CREATE FUNCTION shop.f() RETURNS SETOF text SECURITY DEFINER LANGUAGE sql AS 'SELECT email FROM shop.customers'",
+      setup:
+        "CREATE FUNCTION shop.f() RETURNS SETOF text SECURITY DEFINER LANGUAGE sql AS 'SELECT email FROM shop.customers'",
       "SELECT * FROM shop.f()"),
     Scenario(
       "SECURITY DEFINER, plpgsql with dynamic SQL",
@@ -180,8 +185,26 @@ extension ServerTests.MaskTests {
         """, "SELECT o.id, c.email FROM shop.orders o JOIN shop.customers c ON c.id = o.customer_id"),
   ]
 
+  /// legacy.people has a dropped column.
+  static let legacyRoads = [
+    Scenario("dropped column", "SELECT * FROM legacy.people"),
+    Scenario("whole row with a dropped column", "SELECT p FROM legacy.people p"),
+    Scenario("to_jsonb with a dropped column", "SELECT to_jsonb(p) FROM legacy.people p"),
+    Scenario("RETURNING with a dropped column", "UPDATE legacy.people SET note = 'x' WHERE id = 1 RETURNING *"),
+    Scenario("COPY with a dropped column", "COPY legacy.people TO STDOUT"),
+  ]
+
   @Test(arguments: plainRoads + storedRoads + ownersRoads)
   func noRoadShowsTheRawValue(_ scenario: Scenario) throws {
+    try expectMasked(scenario)
+  }
+
+  @Test(arguments: legacyRoads) func noRoadPastADroppedColumnShowsTheRawValue(_ scenario: Scenario) throws {
+    try shop.admin.query("SELECT warden.mask('legacy.people.email', 'email')")
+    try expectMasked(scenario)
+  }
+
+  private func expectMasked(_ scenario: Scenario) throws {
     let owner = try shop.connect("shop_owner")
     try owner.query(scenario.setup)
     try shop.admin.query("GRANT ALL ON ALL TABLES IN SCHEMA shop TO analyst")
@@ -220,7 +243,8 @@ extension ServerTests.MaskTests {
 
   @Test func ownerAndSuperuserSeeRawValues() throws {
     for role in ["shop_owner", "postgres"] {
-      #expect(try shop.connect(role).query("SELECT email FROM shop.customers WHERE id = 1").value == "annRAWMARK@raw.example")
+      #expect(
+        try shop.connect(role).query("SELECT email FROM shop.customers WHERE id = 1").value == "annRAWMARK@raw.example")
       #expect(try shop.connect(role).query("COPY shop.customers TO STDOUT").copied.contains(Shop.mark))
     }
   }
@@ -267,7 +291,8 @@ extension ServerTests.MaskTests {
   @Test func expiredExemptionIsNone() throws {
     let analyst = try shop.connect("analyst")
     let sql = "SELECT email FROM shop.customers WHERE id = 1"
-    try shop.connect().query("SELECT warden.exempt('{role:analyst}', '{*}', clock_timestamp() + interval '1.5 seconds')")
+    try shop.connect().query(
+      "SELECT warden.exempt('{role:analyst}', '{*}', clock_timestamp() + interval '1.5 seconds')")
     try analyst.prepare("p", sql)
     #expect(try analyst.execute("p").value == "annRAWMARK@raw.example")
     // The same plan, once the time has passed.
@@ -278,7 +303,7 @@ extension ServerTests.MaskTests {
   @Test func masksListsEveryMaskAndItsView() throws {
     let masks = try shop.connect().query("SELECT target, method, view FROM warden.masks ORDER BY target").rows
     #expect(masks.contains(["shop.customers.email", "email", "warden_views.shop__customers"]))
-    #expect(masks.count == 6)
+    #expect(masks.count == 5)
     let seen = try shop.connect().query("SELECT email FROM warden_views.shop__customers WHERE id = 1").value
     #expect(seen == Shop.maskedEmail)
   }
@@ -429,10 +454,12 @@ extension ServerTests.MaskTests {
       CREATE POLICY rome ON shop.customers TO analyst USING (city = 'Rome');
       """)
     let analyst = try shop.connect("analyst")
-    #expect(try analyst.query("SELECT id, email FROM shop.customers ORDER BY id").rows
-      == [["1", Shop.maskedEmail], ["3", Shop.maskedEmail]])
-    #expect(try analyst.query("COPY shop.customers (id, email) TO STDOUT").copied
-      == "1\t\(Shop.maskedEmail)\n3\t\(Shop.maskedEmail)\n")
+    #expect(
+      try analyst.query("SELECT id, email FROM shop.customers ORDER BY id").rows
+        == [["1", Shop.maskedEmail], ["3", Shop.maskedEmail]])
+    #expect(
+      try analyst.query("COPY shop.customers (id, email) TO STDOUT").copied
+        == "1\t\(Shop.maskedEmail)\n3\t\(Shop.maskedEmail)\n")
     #expect(try analyst.query("UPDATE shop.customers SET city = 'Rome' WHERE id = 2").affected == 0)
   }
 

@@ -74,7 +74,8 @@ extension ServerTests {
       for sql in ["SELECT pg_sleep(600), email FROM shop.customers", "DO $$BEGIN PERFORM pg_sleep(600); END$$"] {
         try analyst.send(sql)
         try waitUntil("it sleeps") {
-          try shop.admin.query("SELECT wait_event FROM pg_stat_activity WHERE pid = $1::int", "\(analyst.processID)").value == "PgSleep"
+          try shop.admin.query("SELECT wait_event FROM pg_stat_activity WHERE pid = $1::int", "\(analyst.processID)")
+            .value == "PgSleep"
         }
         analyst.cancel()
         #expect(throws: ServerError.self) { try analyst.receive() }
@@ -98,7 +99,7 @@ extension ServerTests {
       let size = try String(contentsOfFile: "/proc/\(analyst.processID)/statm", encoding: .utf8)
       let pages = try #require(Int(size.prefix { $0 != " " }))
       let limit = pages * Int(getpagesize()) + 200_000_000
-      _ = try Command.run(["prlimit", "--pid", "\(analyst.processID)", "--as=\(limit):"])
+      try ServerUser.run(["prlimit", "--pid", "\(analyst.processID)", "--as=\(limit):"])
       for _ in 1...3 {
         #expect(analyst.error("SELECT length(repeat(email, 50000000)) FROM shop.customers")?.sqlstate == "53200")
       }

@@ -53,7 +53,7 @@ final class Shop {
     firstSeq = Int(try admin.query("SELECT warden.flush()").value ?? "") ?? 0
   }
 
-  /// Masks whatever carries the mark, by each method that exists.
+  /// Masks whatever in schema shop carries the mark, by each method that exists.
   func mask() throws {
     try admin.query(
       """
@@ -62,7 +62,6 @@ final class Shop {
       SELECT warden.mask('shop.customers.phone', 'partial', '{"prefix": 2, "suffix": 1, "fill": "***"}');
       SELECT warden.mask('shop.customers.age', 'null');
       SELECT warden.mask('shop.events.email', 'email');
-      SELECT warden.mask('legacy.people.email', 'email');
       """)
   }
 
@@ -101,10 +100,11 @@ final class Shop {
   /// The statement must fail, by this guard and with this SQLSTATE; nothing changes; the audit has it.
   func expectRefusal(
     of sql: String, by guardName: String, sqlstate: String = "42501", on connection: Connection,
-    sourceLocation: SourceLocation = #_sourceLocation
+    thenRollBack: Bool = false, sourceLocation: SourceLocation = #_sourceLocation
   ) throws {
     let before = try contents()
     let error = connection.error(sql)
+    if thenRollBack { try connection.query("ROLLBACK") }
     #expect(error?.sqlstate == sqlstate, "\(sql): \(error?.text ?? "no error")", sourceLocation: sourceLocation)
     #expect(
       error?.detail.contains("Guard \"\(guardName)\"") == true, "\(sql): \(error?.text ?? "no error")",
