@@ -140,7 +140,7 @@ for part in $parts; do
             ;;
         isolation)
             mapfile -t tests < <(names_in Tests/isolation/specs .spec)
-            run_driver isolation "$test_tools/isolation/pg_isolation_regress" Tests/isolation "${tests[@]}"
+            run_driver isolation "$test_tools/isolation/pg_isolation_regress" Tests/isolation --load-extension=pg_warden "${tests[@]}"
             ;;
         *) echo "no part $part" >&2; part_ended "$part" 0 1 2 ;;
     esac

@@ -99,7 +99,11 @@ append(const WardenRecord *record)
 
 	for (;;)
 	{
-		SWIFT_GET(position, warden_ring_append(ring, warden_ring_bytes(ring_index), counter, record));
+		/* the capacity bounds every write: it is compared with what was mapped, not believed */
+		if (unlikely(ring->capacity != warden_ring_capacity()))
+			position = WARDEN_RING_DAMAGED;
+		else
+			SWIFT_GET(position, warden_ring_append(ring, warden_ring_bytes(ring_index), counter, record));
 		if (position != WARDEN_RING_FULL || record->event == WARDEN_EVENT_TRANSACTION)
 			break;
 		warden_wake_writer(database_slot);

@@ -155,6 +155,21 @@ stored_patterns(Datum texts, Datum relations, int64_t *count)
 
 /* --- loading --- */
 
+static bool rows_refused = false;
+
+/*
+ * A row that was valid when it was made is not now. Not an error here: that would refuse every statement, the way out
+ * included. Without a policy in force Swift refuses all but that.
+ */
+static void
+row_refused(const WardenVerdict *verdict)
+{
+	rows_refused = true;
+	ereport(WARNING,
+			(errmsg("pg_warden cannot load its policy: %s", warden_cstring(verdict->message)),
+			 errhint("Correct it with the functions of schema warden, under warden.break_glass(reason).")));
+}
+
 typedef void (*RowReader) (Datum *values, bool *nulls);
 
 static void
@@ -195,7 +210,7 @@ read_guard(Datum *values, bool *nulls)
 	guard.priority = DatumGetInt32(values[8]);
 	SWIFT_GET(added, warden_policy_add_guard(&guard, warden_texts(), &verdict));
 	if (!added)
-		warden_raise(&verdict);
+		row_refused(&verdict);
 }
 
 static void
@@ -211,7 +226,7 @@ read_exemption(Datum *values, bool *nulls)
 	exemption.until = nulls[4] ? INT64_MAX : DatumGetTimestampTz(values[4]);
 	SWIFT_GET(added, warden_policy_add_exemption(&exemption, warden_texts(), &verdict));
 	if (!added)
-		warden_raise(&verdict);
+		row_refused(&verdict);
 }
 
 static void
@@ -241,6 +256,7 @@ read_mask(Datum *values, bool *nulls)
 static void
 load_rows(void)
 {
+	rows_refused = false;
 	SWIFT(warden_policy_begin());
 	each_row(warden_catalog.guard_policy, read_guard);
 	each_row(warden_catalog.exemption_policy, read_exemption);
@@ -249,7 +265,10 @@ load_rows(void)
 	warden_mask_count = 0;
 	warden_masks = MemoryContextAlloc(TopMemoryContext, sizeof(WardenMaskEntry));
 	each_row(warden_catalog.mask_policy, read_mask);
-	SWIFT(warden_policy_commit());
+	if (rows_refused)
+		SWIFT(warden_policy_discard());
+	else
+		SWIFT(warden_policy_commit());
 }
 
 void

@@ -260,6 +260,8 @@ typedef struct WardenSharedDatabase
 
 extern void warden_spool_install(void);
 extern int	warden_ring_total(void);
+/* Bytes of data in each ring. */
+extern uint64 warden_ring_capacity(void);
 extern WardenRing *warden_ring_at(int index);
 extern uint8_t *warden_ring_bytes(int index);
 extern WardenSpoolDatabase *warden_spool_database(int slot);

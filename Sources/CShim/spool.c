@@ -68,6 +68,12 @@ warden_ring_total(void)
 	return (int) spool->ring_count;
 }
 
+uint64
+warden_ring_capacity(void)
+{
+	return spool->ring_size;
+}
+
 WardenRing *
 warden_ring_at(int index)
 {

@@ -193,7 +193,8 @@ find_rings(Writer *writer)
 	{
 		WardenRing *ring = warden_ring_at(i);
 
-		if (ring->database != writer->database || ring->state == WARDEN_RING_FREE)
+		if (ring->database != writer->database || ring->state == WARDEN_RING_FREE ||
+			ring->capacity != warden_ring_capacity())
 			continue;
 		writer->rings[writer->ring_count].ring = ring;
 		writer->rings[writer->ring_count].data = warden_ring_bytes(i);
@@ -349,9 +350,11 @@ drain(Writer *writer)
 		warden_chain_store(&writer->chain);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
+	/* also moves past bytes that make no sense */
+	if (writer->chain.last_seq != before || collected.damaged > 0)
+		SWIFT(warden_drain_release(writer->rings, writer->ring_count, writer->chain.last_seq));
 	if (writer->chain.last_seq != before)
 	{
-		SWIFT(warden_drain_release(writer->rings, writer->ring_count, writer->chain.last_seq));
 		warden_writer_progress(writer->slot, writer->chain.last_seq);
 	}
 	free_drained_orphans(writer);

@@ -13,7 +13,7 @@ SELECT p.oid::regprocedure AS function, provolatile AS volatility,
        obj_description(p.oid, 'pg_proc') IS NOT NULL AS explained,
        (SELECT string_agg(r, ' ' ORDER BY r) FROM unnest(ARRAY['public', 'warden_admin', 'warden_auditor']) r
          WHERE has_function_privilege(r::name, p.oid, 'EXECUTE')) AS callable_by
-  FROM pg_proc p WHERE pronamespace = 'warden'::regnamespace ORDER BY 1::text;
+  FROM pg_proc p WHERE pronamespace = 'warden'::regnamespace ORDER BY p.oid::regprocedure::text;
 
 \echo -- columns that checks rely on
 SELECT table_name, string_agg(column_name, ' ' ORDER BY ordinal_position) AS columns

@@ -8,13 +8,13 @@ INSERT INTO shop.orders SELECT i, i * 10 FROM generate_series(1, 4) i;
 GRANT USAGE ON SCHEMA shop TO regress_agent;
 GRANT ALL ON shop.orders TO regress_agent;
 
-\set VERBOSITY verbose
-\set SHOW_CONTEXT never
 
 -- the built-in guards
 DELETE FROM shop.orders;
+\echo :SQLSTATE
 UPDATE shop.orders SET total = 0 WHERE true;
 DROP TABLE shop.orders;
+\echo :SQLSTATE
 TRUNCATE shop.orders;
 ALTER TABLE shop.orders DROP COLUMN total;
 RESET ROLE;
@@ -41,6 +41,7 @@ SELECT warden.unguard('agents-read');
 -- arguments are checked
 SELECT warden.guard('g', 'forbid', '{delete}');
 SELECT warden.guard('g', 'block', '{delet}');
+\echo :SQLSTATE
 SELECT warden.guard('g', 'block', '{delete}', '{}');
 SELECT warden.guard(NULL, 'block', '{delete}');
 SELECT warden.guard('g', 'block', '{delete}', '{shop.orders}', '{somebody}');
