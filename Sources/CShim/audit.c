@@ -147,7 +147,7 @@ warden_slice(const char *source, int location, int *length)
 }
 
 static bool
-wanted(const WardenVerdict *verdict)
+wanted(const WardenFacts *facts, const WardenVerdict *verdict)
 {
 	bool		refused = verdict->action == WARDEN_ACTION_BLOCK || verdict->action == WARDEN_ACTION_REQUIRE_APPROVAL;
 
@@ -155,7 +155,8 @@ wanted(const WardenVerdict *verdict)
 		return false;
 	if (refused)
 		return true;
-	if (warden_audit != WARDEN_AUDIT_ALL)
+	/* under `all` even what has no class is recorded */
+	if ((facts->statement.classes & warden_audit_classes) == 0 && ~warden_audit_classes != 0)
 		return false;
 	return warden_audit_nested || warden_current_statement == 0;
 }
@@ -196,7 +197,7 @@ warden_audit_start(WardenRecorded *recorded, const WardenFacts *facts, const War
 
 	recorded->position = -1;
 	recorded->done = false;
-	if (!wanted(verdict))
+	if (!wanted(facts, verdict))
 		return;
 	take_ring();
 	recorded->started = GetCurrentTimestamp();

@@ -122,7 +122,7 @@ warden_sql_status(PG_FUNCTION_ARGS)
 	if (mode == NULL)
 		return (Datum) 0;
 	status_row(rsinfo, "mode", mode, strcmp(mode, "enforce") == 0);
-	status_row(rsinfo, "audit", GetConfigOption("warden.audit", true, false), warden_audit == WARDEN_AUDIT_ALL);
+	status_row(rsinfo, "audit", GetConfigOption("warden.audit", true, false), warden_audit_classes == ~(WardenClasses) 0);
 	status_row(rsinfo, "policy", warden_policy_stale ? "changed, not loaded yet" : "loaded", true);
 	status_row(rsinfo, "break-glass in this session", warden_break_glass_active() ? "in force" : "not in force",
 			   !warden_break_glass_active());

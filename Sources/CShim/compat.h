@@ -77,6 +77,13 @@ warden_move_permissions(Query *query, RangeTblEntry *rte, Query *sub, RangeTblEn
 #define WARDEN_PROCESS_NUMBER() ((int) MyBackendId - 1)
 #endif
 
+/* 16: what a check hook hands to its assign hook is the settings' memory, not malloc's. */
+#if PG_VERSION_NUM >= 160000
+#define WARDEN_GUC_MALLOC(size) guc_malloc(LOG, (size))
+#else
+#define WARDEN_GUC_MALLOC(size) malloc(size)
+#endif
+
 /* 16: the query jumble moved and needs no text. */
 #if PG_VERSION_NUM >= 160000
 #include "nodes/queryjumble.h"

@@ -41,7 +41,8 @@ leave(void *arg)
 		*link = (*link)->next;
 }
 
-static Execution *
+/* not inlined: the compiler would take its loop variable for one that PG_TRY clobbers */
+static pg_noinline Execution *
 execution_of(QueryDesc *query)
 {
 	Execution  *execution = executions;

@@ -64,7 +64,7 @@ client_address(void)
 	Datum		address;
 
 	InitFunctionCallInfoData(*fcinfo, NULL, 0, InvalidOid, NULL, NULL);
-	if (IsBackgroundWorker)
+	if (MyBackendType == B_BG_WORKER)
 		return warden_text(NULL);
 	address = inet_client_addr(fcinfo);
 	if (fcinfo->isnull)

@@ -5,11 +5,16 @@
  */
 #include "shim.h"
 
+#include "nodes/pg_list.h"
 #include "utils/guc.h"
+#include "utils/varlena.h"
 
 int			warden_mode = WARDEN_MODE_ENFORCE;
 char	   *warden_environment = NULL;
-int			warden_audit = WARDEN_AUDIT_ALL;
+static char *audit_list = NULL;
+
+/* what audit_list says */
+WardenClasses warden_audit_classes = ~(WardenClasses) 0;
 bool		warden_audit_nested = true;
 int			warden_audit_statement_limit = 16;
 int			warden_audit_overflow = WARDEN_OVERFLOW_WAIT;
@@ -24,13 +29,6 @@ static const struct config_enum_entry mode_options[] = {
 	{"off", WARDEN_MODE_OFF, false},
 	{"monitor", WARDEN_MODE_MONITOR, false},
 	{"enforce", WARDEN_MODE_ENFORCE, false},
-	{NULL, 0, false}
-};
-
-static const struct config_enum_entry audit_options[] = {
-	{"none", WARDEN_AUDIT_NONE, false},
-	{"refused", WARDEN_AUDIT_REFUSED, false},
-	{"all", WARDEN_AUDIT_ALL, false},
 	{NULL, 0, false}
 };
 
@@ -77,12 +75,57 @@ assign_mode(int newval, void *extra)
 	warden_session_dirty();
 }
 
+static bool
+check_audit(char **newval, void **extra, GucSource source)
+{
+	List	   *words;
+	ListCell   *cell;
+	WardenClasses classes = 0;
+
+	(void) source;
+	if (!SplitIdentifierString(pstrdup(*newval), ',', &words))
+	{
+		GUC_check_errdetail("The list is not well formed.");
+		return false;
+	}
+	foreach(cell, words)
+	{
+		const char *word = lfirst(cell);
+		WardenClasses named;
+
+		SWIFT_GET(named, warden_class_named(warden_text(word)));
+		/* transaction control and the like have no name of their own: they are part of `all` */
+		if (strcmp(word, "all") == 0)
+			named = ~(WardenClasses) 0;
+		if (named == 0 && strcmp(word, "none") != 0)
+		{
+			GUC_check_errdetail("\"%s\" is no class of statements; accepted are all, none, and those of warden.guard.",
+								word);
+			return false;
+		}
+		classes |= named;
+	}
+	*extra = WARDEN_GUC_MALLOC(sizeof(classes));
+	if (*extra == NULL)
+		return false;
+	memcpy(*extra, &classes, sizeof(classes));
+	return true;
+}
+
+static void
+assign_audit(const char *newval, void *extra)
+{
+	(void) newval;
+	if (extra != NULL)
+		memcpy(&warden_audit_classes, extra, sizeof(warden_audit_classes));
+}
+
 static void
 define_audit_settings(void)
 {
-	DefineCustomEnumVariable("warden.audit", "Which statements are recorded.",
-							 "Refused statements are recorded under `refused` and `all`.",
-							 &warden_audit, WARDEN_AUDIT_ALL, audit_options, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("warden.audit", "Which classes of statements are recorded.",
+							   "all, none, or a list such as `write, ddl, role`. Refused statements are always recorded.",
+							   &audit_list, "all", PGC_SIGHUP, GUC_LIST_INPUT, check_audit, assign_audit, NULL);
 	DefineCustomBoolVariable("warden.audit_nested", "Records statements inside functions and DO blocks too.", NULL,
 							 &warden_audit_nested, true, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("warden.audit_statement_limit", "Longest statement text kept in the audit.",

@@ -60,7 +60,7 @@ extern void warden_raise(const WardenVerdict *verdict);
 /* --- settings.c --- */
 extern int	warden_mode;
 extern char *warden_environment;
-extern int	warden_audit;
+extern WardenClasses warden_audit_classes;
 extern bool warden_audit_nested;
 extern int	warden_audit_statement_limit;	/* kB */
 extern int	warden_audit_overflow;
@@ -70,13 +70,6 @@ extern char *warden_intent;
 extern char *warden_ticket;
 extern char *warden_agent;
 extern char *warden_run;
-
-typedef enum WardenAudit
-{
-	WARDEN_AUDIT_NONE,
-	WARDEN_AUDIT_REFUSED,
-	WARDEN_AUDIT_ALL
-} WardenAudit;
 
 typedef enum WardenOverflow
 {

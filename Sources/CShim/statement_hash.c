@@ -14,7 +14,7 @@ warden_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *jstate)
 {
 	if (previous_analyze)
 		previous_analyze(pstate, query, jstate);
-	if (query->queryId == 0 && warden_audit != WARDEN_AUDIT_NONE && warden_governed())
+	if (query->queryId == 0 && warden_audit_classes != 0 && warden_governed())
 		(void) WARDEN_JUMBLE(query, pstate->p_sourcetext);
 }
 

@@ -38,6 +38,11 @@ public func warden_policy_classes() -> WardenClasses {
 }
 
 @c @implementation
+public func warden_class_named(_ name: WardenText) -> WardenClasses {
+  unsafe StatementClass.named(TextView(name)) ?? 0
+}
+
+@c @implementation
 public func warden_policy_begin() {
   unsafe policies.guards = []
   unsafe policies.exemptions = []

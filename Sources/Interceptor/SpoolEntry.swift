@@ -1,3 +1,5 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+
 import Contract
 
 // What C calls of the spool. Nothing is decided here: each function turns C's arguments into views that check their

@@ -100,6 +100,9 @@ void		warden_decide(const WardenSession *WARDEN_NONNULL session,
  */
 WardenClasses warden_policy_classes(void);
 
+/* The classes that a name of the list in `statements` stands for (`write`: four of them); 0 where it names none. */
+WardenClasses warden_class_named(WardenText name);
+
 /*
  * Replaces the policy in force: begin, add every row, commit. Until commit the old policy is in force.
  * add returns false, and fills verdict with the error to raise, where a row is not valid; the new policy is
