@@ -31,7 +31,8 @@ END
 $$;
 
 GRANT USAGE ON SCHEMA warden TO PUBLIC;
-GRANT USAGE ON SCHEMA warden_views TO warden_admin, warden_auditor;
+-- Views there check the privileges of who reads them on the tables below.
+GRANT USAGE ON SCHEMA warden_views TO PUBLIC;
 
 -- ---------------------------------------------------------------------------------------------------------------
 -- Policies
@@ -104,7 +105,7 @@ CREATE VIEW warden.guards AS
 COMMENT ON VIEW warden.guards IS 'Every guard in force, built-in ones included';
 
 CREATE VIEW warden.masks AS
-    SELECT relation::pg_catalog.text || '.' || pg_catalog.quote_ident(column_name) AS target,
+    SELECT pg_catalog.format('%I.%I.%I', n.nspname, c.relname, column_name) AS target,
            relation, column_name, method, options, expression,
            pg_catalog.format('warden_views.%I', n.nspname || '__' || c.relname) AS view
       FROM warden.mask_policy

@@ -32,7 +32,6 @@ decide(WardenFacts *facts)
 	WardenRecorded recorded = {.position = -1};
 	WardenVerdict verdict;
 
-	facts->statement.drops_extension = warden_dropping_extension;
 	warden_session_refresh();
 	SWIFT(warden_decide(&warden_session, &facts->statement, warden_texts(), &verdict));
 	if (verdict.action != WARDEN_ACTION_BLOCK && verdict.action != WARDEN_ACTION_REQUIRE_APPROVAL)
@@ -111,6 +110,23 @@ truncated(Oid relid)
 	decide(&facts);
 }
 
+/* pg_warden's own objects are not altered, by whatever statement: renamed, re-owned, replaced … */
+static void
+altered(Oid class_id, Oid object_id)
+{
+	WardenFacts facts;
+	WardenRelation *relation;
+
+	if (!warden_is_own_object(class_id, object_id))
+		return;
+	warden_facts_begin(&facts, "ALTER");
+	if (class_id == RelationRelationId && (relation = warden_relation(object_id)) != NULL)
+		(void) warden_facts_access(&facts, &relation->object, WARDEN_CLASS_ALTER);
+	else
+		(void) warden_facts_access(&facts, warden_other_object(class_id, object_id), WARDEN_CLASS_ALTER);
+	decide(&facts);
+}
+
 static bool
 reads_server_files(Oid function)
 {
@@ -156,7 +172,8 @@ warden_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int s
 {
 	if (previous_hook)
 		(*previous_hook) (access, class_id, object_id, sub_id, arg);
-	if (access != OAT_DROP && access != OAT_TRUNCATE && access != OAT_FUNCTION_EXECUTE)
+	/* DROP EXTENSION pg_warden was allowed, by break-glass: its policy tables may be gone already */
+	if (warden_dropping_extension)
 		return;
 	if (access == OAT_FUNCTION_EXECUTE ? !warden_governed_known() : !warden_governed())
 		return;
@@ -164,7 +181,9 @@ warden_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int s
 		dropped(class_id, object_id, sub_id, ((ObjectAccessDrop *) arg)->dropflags);
 	else if (access == OAT_TRUNCATE)
 		truncated(object_id);
-	else
+	else if (access == OAT_POST_ALTER)
+		altered(class_id, object_id);
+	else if (access == OAT_FUNCTION_EXECUTE)
 		executed(object_id);
 }
 

@@ -14,6 +14,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -187,6 +188,8 @@ warden_is_own_object(Oid class_id, Oid object_id)
 			return object_id == warden_catalog.extension;
 		case AuthIdRelationId:
 			return own_role(object_id);
+		case ProcedureRelationId:
+			return get_func_namespace(object_id) == warden_catalog.schema;
 		default:
 			return false;
 	}

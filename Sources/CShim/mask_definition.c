@@ -144,7 +144,9 @@ warden_define_mask(Oid relid, AttrNumber attnum, const char *method, Jsonb *opti
 	column = pstrdup(NameStr(((Form_pg_attribute) GETSTRUCT(tuple))->attname));
 	fill_type(&definition, (Form_pg_attribute) GETSTRUCT(tuple));
 	ReleaseSysCache(tuple);
-	definition.target = warden_text(psprintf("%s.%s", get_rel_name(relid), column));
+	definition.target = warden_text(psprintf("%s.%s", quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+																					 get_rel_name(relid)),
+											 quote_identifier(column)));
 	definition.method = warden_text(method);
 	definition.column = warden_text(quote_identifier(column));
 	fill_options(&definition, options);

@@ -68,7 +68,7 @@ find_target(const char *text)
 	name = makeRangeVar(linitial(parts), lsecond(parts), -1);
 	target.relation = RangeVarGetRelid(name, ShareUpdateExclusiveLock, true);
 	if (!OidIsValid(target.relation))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("table of target \"%s\" does not exist", text)));
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("table of target \"%s\" does not exist", text)));
 	if (!is_table(target.relation) || warden_is_own_object(RelationRelationId, target.relation) ||
 		get_rel_namespace(target.relation) == PG_CATALOG_NAMESPACE)
 		ereport(ERROR,
@@ -78,7 +78,7 @@ find_target(const char *text)
 				 errhint("Mask the table that a view reads: it is masked through the view as well.")));
 	target.column = get_attnum(target.relation, lthird(parts));
 	if (target.column <= 0)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN), errmsg("column of target \"%s\" does not exist", text)));
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("column of target \"%s\" does not exist", text)));
 	target.name = get_attname(target.relation, target.column, false);
 	return target;
 }

@@ -43,10 +43,21 @@ warden_mask_view_name(Oid relid)
 }
 
 static void
-drop_view(Oid view)
+drop_view(Oid view, const char *behavior)
 {
-	warden_internal_sql(psprintf("DROP VIEW %s", quote_qualified_identifier("warden_views", get_rel_name(view))),
-						0, NULL, NULL, NULL);
+	warden_internal_sql(psprintf("DROP VIEW %s %s", quote_qualified_identifier("warden_views", get_rel_name(view)),
+								 behavior), 0, NULL, NULL, NULL);
+}
+
+/* Views of users over a masking view: it stays then, and the server says what its dependents stand in the way of. */
+static bool
+has_dependents(Oid view)
+{
+	Oid			types[1] = {OIDOID};
+	Datum		values[1] = {ObjectIdGetDatum(view)};
+
+	return warden_internal_sql("SELECT 1 FROM pg_depend WHERE refclassid = 'pg_class'::regclass AND refobjid = $1 "
+							   "AND deptype = 'n'", 1, types, values, NULL) > 0;
 }
 
 /* --- building --- */
@@ -111,11 +122,11 @@ create_view(Oid relid, int natts, char **expressions)
 	const char *separator = "";
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "CREATE VIEW %s WITH (security_invoker = true) AS SELECT ",
+	appendStringInfo(&sql, "CREATE OR REPLACE VIEW %s WITH (security_invoker = true) AS SELECT ",
 					 quote_qualified_identifier("warden_views", warden_mask_view_name(relid)));
 	for (int i = 0; i < natts; i++)
 	{
-		char	   *column = get_attname(relid, (AttrNumber) (i + 1), true);
+		char	   *column = warden_column_name(relid, (AttrNumber) (i + 1));
 
 		if (column == NULL)
 			continue;
@@ -151,17 +162,8 @@ warden_mask_view_build(Oid relid)
 	bool		masked = refresh_rows(relid);
 	int			natts = relation_columns(relid);
 
-	if (OidIsValid(view) && masked)
-	{
-		SPITupleTable *rows = SPI_tuptable;
-		uint64		count = SPI_processed;
-
-		drop_view(view);
-		SPI_tuptable = rows;
-		SPI_processed = count;
-	}
-	else if (OidIsValid(view))
-		drop_view(view);
+	if (OidIsValid(view) && !masked)
+		drop_view(view, "RESTRICT");
 	if (masked)
 		create_view(relid, natts, column_expressions(relid, natts));
 	/* plans and facts of the table are to be made anew, in every session */
@@ -217,10 +219,10 @@ concerned(Node *stmt)
 		case T_AlterObjectSchemaStmt:
 			return masked_kin(((AlterObjectSchemaStmt *) stmt)->relation);
 		case T_DropStmt:
-			if (((DropStmt *) stmt)->behavior == DROP_CASCADE || ((DropStmt *) stmt)->removeType == OBJECT_EXTENSION)
+			if (((DropStmt *) stmt)->removeType == OBJECT_EXTENSION)
 				return all_masked();
 			if (((DropStmt *) stmt)->removeType != OBJECT_TABLE)
-				return NIL;
+				return ((DropStmt *) stmt)->behavior == DROP_CASCADE ? all_masked() : NIL;
 			foreach(cell, ((DropStmt *) stmt)->objects)
 				found = list_concat_unique_oid(found, masked_kin(makeRangeVarFromNameList(lfirst(cell))));
 			return found;
@@ -231,17 +233,32 @@ concerned(Node *stmt)
 	}
 }
 
+/* With the tables or the extension themselves, dependents go as the statement says: CASCADE takes them along. */
+static bool
+takes_dependents(Node *stmt)
+{
+	return IsA(stmt, DropStmt) && ((DropStmt *) stmt)->behavior == DROP_CASCADE &&
+		(((DropStmt *) stmt)->removeType == OBJECT_TABLE || warden_dropping_extension);
+}
+
+typedef struct Aside
+{
+	List	   *relations;
+	bool		cascade;
+} Aside;
+
 static void
 drop_views(void *arg)
 {
+	Aside	   *aside = arg;
 	ListCell   *cell;
 
-	foreach(cell, (List *) arg)
+	foreach(cell, aside->relations)
 	{
 		Oid			view = get_relname_relid(warden_mask_view_name(lfirst_oid(cell)), warden_catalog.views);
 
-		if (OidIsValid(view))
-			drop_view(view);
+		if (OidIsValid(view) && (aside->cascade || !has_dependents(view)))
+			drop_view(view, aside->cascade ? "CASCADE" : "RESTRICT");
 	}
 }
 
@@ -267,11 +284,11 @@ rebuild_views(void *arg)
 List *
 warden_mask_views_aside(Node *utility)
 {
-	List	   *relations = warden_any_masks ? concerned(utility) : NIL;
+	Aside		aside = {warden_any_masks ? concerned(utility) : NIL, takes_dependents(utility)};
 
-	if (relations != NIL)
-		warden_internal_run(drop_views, relations);
-	return relations;
+	if (aside.relations != NIL)
+		warden_internal_run(drop_views, &aside);
+	return aside.relations;
 }
 
 void

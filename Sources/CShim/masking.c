@@ -29,6 +29,8 @@ static needs_fmgr_hook_type previous_needs_fmgr = NULL;
 
 /* Set on the inner reference of a redirected relation; survives into the plan's range table. */
 #define REDIRECTED "pg_warden:"
+/* In the body of a masking view, which masks every masked column for whoever reads it. */
+#define MASKING_VIEW "pg_warden:view"
 
 static bool
 is_redirected(RangeTblEntry *rte)
@@ -56,6 +58,8 @@ warden_rte_fits(RangeTblEntry *rte, WardenRelation *relation)
 	bool		masked[MaxHeapAttributeNumber];
 	const char *digits;
 
+	if (rte->ctename != NULL && strcmp(rte->ctename, MASKING_VIEW) == 0)
+		return true;
 	if (!warden_columns_masked(relation, masked))
 		return !is_redirected(rte);
 	if (!is_redirected(rte))
@@ -332,14 +336,32 @@ redirect(Query *query, Index rti, RangeTblEntry *rte, const WardenRelation *rela
 	rte->subquery = sub;
 }
 
+static WardenClasses
+command_class(CmdType command)
+{
+	switch (command)
+	{
+		case CMD_INSERT:
+			return WARDEN_CLASS_INSERT;
+		case CMD_UPDATE:
+			return WARDEN_CLASS_UPDATE;
+		case CMD_DELETE:
+			return WARDEN_CLASS_DELETE;
+		case CMD_MERGE:
+			return WARDEN_CLASS_MERGE;
+		default:
+			return WARDEN_CLASS_READ;
+	}
+}
+
 static void
-raise_masked_write(const WardenRelation *relation, const WardenVerdict *verdict)
+raise_masked_write(Query *query, const WardenRelation *relation, const WardenVerdict *verdict)
 {
 	WardenRecorded recorded = {.position = -1};
 	WardenFacts facts;
 
-	warden_facts_begin(&facts, "MASKED WRITE");
-	(void) warden_facts_access(&facts, &relation->object, WARDEN_CLASS_READ);
+	warden_facts_begin(&facts, GetCommandTagName(CreateCommandTag((Node *) query)));
+	(void) warden_facts_access(&facts, &relation->object, command_class(query->commandType));
 	warden_audit_start(&recorded, &facts, verdict, debug_query_string ? debug_query_string : "",
 					   debug_query_string ? (int) strlen(debug_query_string) : 0, 0, false);
 	warden_raise(verdict);
@@ -360,7 +382,7 @@ refuse_masked_write(Query *query, RangeTblEntry *rte, const WardenRelation *rela
 						   !bms_is_member(-FirstLowInvalidHeapAttributeNumber, permissions->selectedCols)))
 			continue;
 		SWIFT(warden_masked_write(&relation->object, relation->masked[i], warden_texts(), &verdict));
-		raise_masked_write(relation, &verdict);
+		raise_masked_write(query, relation, &verdict);
 	}
 }
 
@@ -368,11 +390,26 @@ refuse_masked_write(Query *query, RangeTblEntry *rte, const WardenRelation *rela
 
 /* The body of one of our own masking views, read by its own name. */
 static bool
-warden_is_mask_view_body(RangeTblEntry *rte)
+is_mask_view_body(RangeTblEntry *rte)
 {
 	Oid			view = WARDEN_VIEW_OF(rte);
 
 	return OidIsValid(view) && get_rel_namespace(view) == warden_catalog.views;
+}
+
+static void
+mark_mask_view_body(Query *body, bool *maskable)
+{
+	ListCell   *cell;
+
+	*maskable = true;
+	foreach(cell, body->rtable)
+	{
+		RangeTblEntry *rte = lfirst(cell);
+
+		if (rte->rtekind == RTE_RELATION && rte->relkind != RELKIND_VIEW)
+			rte->ctename = pstrdup(MASKING_VIEW);
+	}
 }
 
 static bool redirect_query(Node *node, bool *maskable);
@@ -439,10 +476,32 @@ redirect_range_table(Query *query, bool *maskable)
 
 		if (rte->rtekind == RTE_RELATION)
 			redirect_relation(query, (Index) rti, rte, maskable);
-		/* a masking view masks by itself */
-		else if (rte->rtekind == RTE_SUBQUERY && !warden_is_mask_view_body(rte))
+		else if (rte->rtekind == RTE_SUBQUERY && is_mask_view_body(rte))
+			mark_mask_view_body(rte->subquery, maskable);
+		else if (rte->rtekind == RTE_SUBQUERY)
 			(void) redirect_query((Node *) rte->subquery, maskable);
 	}
+}
+
+/*
+ * A mask that a masked subject could feed with values of its own choice would tell which value a masked one is. Masking
+ * views hold the only calls; their bodies are not walked.
+ */
+static void
+refuse_mask_call(FuncExpr *call)
+{
+	char	   *name;
+
+	if (call->funcid < FirstNormalObjectId || warden_session.superuser ||
+		get_func_namespace(call->funcid) != warden_catalog.schema)
+		return;
+	name = get_func_name(call->funcid);
+	if (name != NULL && strncmp(name, "mask_", 5) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("mask function warden.%s cannot be called", name),
+				 errdetail("Masks are applied by masking views alone."),
+				 errhint("Read the masked table, or its view in schema warden_views.")));
 }
 
 static bool
@@ -450,6 +509,8 @@ redirect_query(Node *node, bool *maskable)
 {
 	if (node == NULL)
 		return false;
+	if (IsA(node, FuncExpr))
+		refuse_mask_call((FuncExpr *) node);
 	if (IsA(node, Query))
 	{
 		Query	   *query = (Query *) node;
@@ -471,7 +532,10 @@ warden_planner(Query *parse, const char *query_string, int cursor_options, Param
 	bool		maskable = false;
 
 	if (warden_governed() && warden_any_masks)
+	{
+		warden_session_refresh();
 		(void) redirect_query((Node *) parse, &maskable);
+	}
 	if (previous_planner)
 		plan = previous_planner(parse, query_string, cursor_options, params);
 	else

@@ -230,8 +230,7 @@ fill(WardenRelation *entry, HeapTuple tuple, List *ancestors)
 	columns = take(&chunk, sizeof(WardenText) * (natts + 1));
 	for (int i = 0; i < natts; i++)
 	{
-		/* missing_ok: a dropped column has no name here */
-		char	   *column = get_attname(entry->oid, (AttrNumber) (i + 1), true);
+		char	   *column = warden_column_name(entry->oid, (AttrNumber) (i + 1));
 
 		columns[i] = take_text(&chunk, column ? column : "");
 	}
@@ -279,6 +278,19 @@ warden_relation(Oid relid)
 	entry = build(entry);
 	MemoryContextSwitchTo(caller);
 	return entry;
+}
+
+char *
+warden_column_name(Oid relid, AttrNumber attno)
+{
+	HeapTuple	tuple = SearchSysCacheAttNum(relid, attno);
+	char	   *name;
+
+	if (!HeapTupleIsValid(tuple))
+		return NULL;
+	name = pstrdup(NameStr(((Form_pg_attribute) GETSTRUCT(tuple))->attname));
+	ReleaseSysCache(tuple);
+	return name;
 }
 
 bool

@@ -235,7 +235,7 @@ read_mask(Datum *values, bool *nulls)
 	Oid			relation = DatumGetObjectId(values[0]);
 	int16		attnum = DatumGetInt16(values[1]);
 	char	   *column = NameStr(*DatumGetName(values[2]));
-	char	   *now = get_attname(relation, attnum, true);
+	char	   *now = warden_column_name(relation, attnum);
 	WardenMaskEntry *entry = &warden_masks[warden_mask_count];
 
 	(void) nulls;

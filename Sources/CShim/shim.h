@@ -129,6 +129,8 @@ typedef struct WardenRelation
 
 extern WardenRelation *warden_relation(Oid relid);
 extern void warden_objects_invalidate(Oid relid);
+/* NULL for a column that is dropped or not there. */
+extern char *warden_column_name(Oid relid, AttrNumber attno);
 extern bool warden_is_ancestor(Oid ancestor, Oid relid);
 /* Facts of any other object, in the statement's memory. */
 extern WardenObject *warden_other_object(Oid class_id, Oid object_id);

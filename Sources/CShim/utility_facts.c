@@ -202,11 +202,71 @@ classes_by_tag(const char *tag)
 	return WARDEN_CLASS_MISC;
 }
 
+/* What is made in a schema of pg_warden is a change of pg_warden. */
+static void
+created_in(WardenFacts *facts, Oid schema)
+{
+	facts->statement.classes |= WARDEN_CLASS_CREATE;
+	if (schema == warden_catalog.schema || schema == warden_catalog.views)
+		(void) warden_facts_access(facts, warden_other_object(NamespaceRelationId, schema), WARDEN_CLASS_CREATE);
+}
+
+static void
+created_relation(WardenFacts *facts, RangeVar *name)
+{
+	/* of a schema that is not there the statement itself will complain */
+	if (name == NULL || (name->schemaname != NULL && !OidIsValid(get_namespace_oid(name->schemaname, true))))
+		facts->statement.classes |= WARDEN_CLASS_CREATE;
+	else
+		created_in(facts, name->relpersistence == RELPERSISTENCE_TEMP ? InvalidOid : RangeVarGetCreationNamespace(name));
+}
+
+static void
+created_function(WardenFacts *facts, List *names)
+{
+	char	   *schema;
+	char	   *name;
+
+	DeconstructQualifiedName(names, &schema, &name);
+	created_in(facts, schema ? get_namespace_oid(schema, true) : InvalidOid);
+}
+
+static void
+altered_extension(WardenFacts *facts, const char *name)
+{
+	Oid			extension = get_extension_oid(name, true);
+
+	facts->statement.classes |= WARDEN_CLASS_ALTER;
+	if (OidIsValid(extension))
+		(void) warden_facts_access(facts, warden_other_object(ExtensionRelationId, extension), WARDEN_CLASS_ALTER);
+}
+
 static void
 relation_facts(WardenFacts *facts, Node *stmt, const char *tag)
 {
 	switch (nodeTag(stmt))
 	{
+		case T_CreateStmt:
+			created_relation(facts, ((CreateStmt *) stmt)->relation);
+			break;
+		case T_CreateTableAsStmt:
+			created_relation(facts, ((CreateTableAsStmt *) stmt)->into->rel);
+			break;
+		case T_ViewStmt:
+			created_relation(facts, ((ViewStmt *) stmt)->view);
+			break;
+		case T_CreateSeqStmt:
+			created_relation(facts, ((CreateSeqStmt *) stmt)->sequence);
+			break;
+		case T_CreateFunctionStmt:
+			created_function(facts, ((CreateFunctionStmt *) stmt)->funcname);
+			break;
+		case T_AlterExtensionStmt:
+			altered_extension(facts, ((AlterExtensionStmt *) stmt)->extname);
+			break;
+		case T_AlterExtensionContentsStmt:
+			altered_extension(facts, ((AlterExtensionContentsStmt *) stmt)->extname);
+			break;
 		case T_IndexStmt:
 			named_relation(facts, ((IndexStmt *) stmt)->relation, WARDEN_CLASS_CREATE);
 			break;
