@@ -68,7 +68,8 @@ take_ring(void)
 	static bool registered = false;
 
 	/* the slot may have been given away: the extension was dropped and made again */
-	if (ring_index >= 0 && warden_spool_database(database_slot)->database == MyDatabaseId)
+	if (ring_index >= 0 && warden_spool_database(database_slot)->database == MyDatabaseId &&
+		warden_spool_database(database_slot)->extension == warden_catalog.extension)
 		return;
 	database_slot = warden_database_slot(MyDatabaseId, true);
 	if (database_slot < 0)
@@ -76,7 +77,8 @@ take_ring(void)
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("more than %d databases are governed by pg_warden", WARDEN_MAX_DATABASES),
 				 errhint("DROP EXTENSION pg_warden, under break-glass, in a database that no longer needs it.")));
-	if (!warden_shared_database(database_slot)->ready)
+	if (!warden_shared_database(database_slot)->ready ||
+		warden_spool_database(database_slot)->extension != warden_catalog.extension)
 		warden_counter_check(database_slot);
 	while (ring_index < 0 && (ring_index = warden_ring_take(MyDatabaseId, warden_session_number)) < 0)
 	{

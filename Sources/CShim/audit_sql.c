@@ -42,7 +42,7 @@ warden_sql_flush(PG_FUNCTION_ARGS)
 
 	if (slot < 0 || RecoveryInProgress())
 		PG_RETURN_INT64((int64) warden_chain_last_seq());
-	if (!warden_shared_database(slot)->ready)
+	if (!warden_shared_database(slot)->ready || warden_spool_database(slot)->extension != warden_catalog.extension)
 		warden_counter_check(slot);
 	target = warden_load_acquire(&warden_spool_database(slot)->counter) - 1;
 	while ((written = warden_load_acquire(&warden_shared_database(slot)->written)) < target)

@@ -152,6 +152,20 @@ warden_view_of(RangeTblEntry *rte)
 #define WARDEN_VIEW_OF(rte) warden_view_of(rte)
 #endif
 
+/* 17: the join condition of a MERGE has a place of its own; before, it is in the join tree. */
+#if PG_VERSION_NUM >= 170000
+#define WARDEN_MERGE_CONDITION(query) ((query)->mergeJoinCondition)
+#else
+#define WARDEN_MERGE_CONDITION(query) ((Node *) NULL)
+#endif
+
+/* 18: RETURNING can name the row before and after the change. */
+#if PG_VERSION_NUM >= 180000
+#define WARDEN_VAR_IS_PLAIN(var) ((var)->varreturningtype == VAR_RETURNING_DEFAULT)
+#else
+#define WARDEN_VAR_IS_PLAIN(var) true
+#endif
+
 /* Every function of a name. Beyond 18 the look-up tells more than we ask for. */
 #define WARDEN_FUNCTION_CANDIDATES(names) FuncnameGetCandidates((names), -1, NIL, false, false, false, true)
 

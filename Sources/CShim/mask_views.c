@@ -57,7 +57,8 @@ has_dependents(Oid view)
 	Datum		values[1] = {ObjectIdGetDatum(view)};
 
 	return warden_internal_sql("SELECT 1 FROM pg_depend WHERE refclassid = 'pg_class'::regclass AND refobjid = $1 "
-							   "AND deptype = 'n'", 1, types, values, NULL) > 0;
+							   "AND deptype = 'n' AND NOT (classid = 'pg_rewrite'::regclass AND objid IN ("
+							   "SELECT oid FROM pg_rewrite WHERE ev_class = $1))", 1, types, values, NULL) > 0;
 }
 
 /* --- building --- */

@@ -14,6 +14,7 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "nodes/value.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/planner.h"
 #include "parser/parsetree.h"
@@ -367,23 +368,136 @@ raise_masked_write(Query *query, const WardenRelation *relation, const WardenVer
 	warden_raise(verdict);
 }
 
-/* A relation that is changed cannot be a subquery: reading its masked columns to change it is refused. */
-static void
-refuse_masked_write(Query *query, RangeTblEntry *rte, const WardenRelation *relation, const bool *masked)
+/*
+ * A relation that is changed cannot be a subquery. What the statement returns of it is masked in place; reading its
+ * masked columns for anything else (conditions, new values, conflicts) is refused.
+ */
+typedef struct ChangedRelation
 {
-	WardenPermissions *permissions = warden_query_permissions(query, rte);
+	Index		rti;
+	int			level;
+	const WardenRelation *relation;
+	const bool *masked;
+	AttrNumber	read;			/* out: a masked column that is read; 0 = the whole row */
+} ChangedRelation;
+
+static bool
+is_var_of(Node *node, const ChangedRelation *changed)
+{
+	return IsA(node, Var) && ((Var *) node)->varno == (int) changed->rti &&
+		(int) ((Var *) node)->varlevelsup == changed->level;
+}
+
+static bool
+reads_masked(Node *node, ChangedRelation *changed)
+{
+	if (node == NULL)
+		return false;
+	if (is_var_of(node, changed))
+	{
+		changed->read = ((Var *) node)->varattno;
+		return changed->read == 0 || is_masked_for_session(changed->relation, changed->masked, changed->read);
+	}
+	if (IsA(node, Query))
+	{
+		bool		result;
+
+		changed->level++;
+		result = query_tree_walker((Query *) node, reads_masked, changed, 0);
+		changed->level--;
+		return result;
+	}
+	return expression_tree_walker(node, reads_masked, changed);
+}
+
+/* The mask of a column, or the column, as seen from `level` queries below the one that changes the relation. */
+static Node *
+returned_column(const ChangedRelation *changed, Form_pg_attribute attribute)
+{
+	Node	   *expression = column_expression(changed->relation, changed->masked, attribute);
+
+	ChangeVarNodes(expression, 1, (int) changed->rti, 0);
+	IncrementVarSublevelsUp(expression, changed->level, 0);
+	return expression;
+}
+
+static Node *
+returned_row(const ChangedRelation *changed, Var *var)
+{
+	Relation	rel = table_open(changed->relation->oid, NoLock);
+	TupleDesc	desc = RelationGetDescr(rel);
+	RowExpr    *row = makeNode(RowExpr);
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+
+		row->args = lappend(row->args, returned_column(changed, attribute));
+		row->colnames = lappend(row->colnames, makeString(pstrdup(NameStr(attribute->attname))));
+	}
+	row->row_typeid = var->vartype;
+	row->row_format = COERCE_IMPLICIT_CAST;
+	row->location = -1;
+	table_close(rel, NoLock);
+	return (Node *) row;
+}
+
+static Node *
+returned_var(const ChangedRelation *changed, Var *var)
+{
+	Relation	rel;
+	Node	   *expression;
+
+	if (var->varattno != 0 && !is_masked_for_session(changed->relation, changed->masked, var->varattno))
+		return (Node *) copyObject(var);
+	if (!WARDEN_VAR_IS_PLAIN(var))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("OLD and NEW of a table with masked columns are not returned to sessions that see masks")));
+	if (var->varattno == 0)
+		return returned_row(changed, var);
+	rel = table_open(changed->relation->oid, NoLock);
+	expression = returned_column(changed, TupleDescAttr(RelationGetDescr(rel), var->varattno - 1));
+	table_close(rel, NoLock);
+	return expression;
+}
+
+static Node *
+mask_returned(Node *node, ChangedRelation *changed)
+{
+	if (node == NULL)
+		return NULL;
+	if (is_var_of(node, changed))
+		return returned_var(changed, (Var *) node);
+	if (IsA(node, Query))
+	{
+		Node	   *result;
+
+		changed->level++;
+		result = (Node *) query_tree_mutator((Query *) node, mask_returned, changed, 0);
+		changed->level--;
+		return result;
+	}
+	return expression_tree_mutator(node, mask_returned, changed);
+}
+
+static void
+mask_changed_relation(Query *query, Index rti, const WardenRelation *relation, const bool *masked)
+{
+	ChangedRelation changed = {.rti = rti, .relation = relation, .masked = masked};
+	OnConflictExpr *conflict = query->onConflict;
 	WardenVerdict verdict;
 
-	for (int i = 0; permissions != NULL && i < relation->masked_count; i++)
+	if (reads_masked((Node *) query->targetList, &changed) || reads_masked((Node *) query->jointree, &changed) ||
+		reads_masked((Node *) query->mergeActionList, &changed) ||
+		reads_masked(WARDEN_MERGE_CONDITION(query), &changed) ||
+		(conflict && (reads_masked((Node *) conflict->onConflictSet, &changed) ||
+					  reads_masked(conflict->onConflictWhere, &changed))))
 	{
-		int			column = relation->masked[i] - FirstLowInvalidHeapAttributeNumber;
-
-		if (!masked[i] || (!bms_is_member(column, permissions->selectedCols) &&
-						   !bms_is_member(-FirstLowInvalidHeapAttributeNumber, permissions->selectedCols)))
-			continue;
-		SWIFT(warden_masked_write(&relation->object, relation->masked[i], warden_texts(), &verdict));
+		SWIFT(warden_masked_write(&relation->object, changed.read, warden_texts(), &verdict));
 		raise_masked_write(query, relation, &verdict);
 	}
+	query->returningList = (List *) mask_returned((Node *) query->returningList, &changed);
 }
 
 /* --- the walk --- */
@@ -459,7 +573,7 @@ redirect_relation(Query *query, Index rti, RangeTblEntry *rte, bool *maskable)
 	if (!warden_columns_masked(relation, masked))
 		return;
 	if (query->resultRelation == (int) rti)
-		refuse_masked_write(query, rte, relation, masked);
+		mask_changed_relation(query, rti, relation, masked);
 	else
 		redirect(query, rti, rte, relation, masked);
 }

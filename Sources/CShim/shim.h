@@ -237,7 +237,8 @@ extern void warden_statement_hash_install(void);
 typedef struct WardenSpoolDatabase
 {
 	uint32		database;
-	uint32		unused;
+	/* whose tables the records go to: dropped and made again, it is another one, and counts from 1 */
+	uint32		extension;
 	uint64		counter;		/* the next number to give */
 } WardenSpoolDatabase;
 

@@ -288,16 +288,17 @@ warden_database_slot(Oid database, bool create)
 	{
 		memset(&shared->databases[slot], 0, sizeof(WardenSharedDatabase));
 		spool->databases[slot].counter = 1;
+		spool->databases[slot].extension = InvalidOid;
 		spool->databases[slot].database = database;
 	}
 	LWLockRelease(shared->lock);
 	return slot;
 }
 
-void
-warden_database_forget(int slot)
+/* What the rings of the database hold has no table to go to. The lock is held. */
+static void
+discard_records(int slot)
 {
-	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < warden_ring_total(); i++)
 	{
 		WardenRing *ring = warden_ring_at(i);
@@ -312,8 +313,16 @@ warden_database_forget(int slot)
 			ring->state = WARDEN_RING_FREE;
 		}
 	}
+}
+
+void
+warden_database_forget(int slot)
+{
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	discard_records(slot);
 	memset(&shared->databases[slot], 0, sizeof(WardenSharedDatabase));
 	spool->databases[slot].database = InvalidOid;
+	spool->databases[slot].extension = InvalidOid;
 	LWLockRelease(shared->lock);
 	ConditionVariableBroadcast(&shared->progress);
 }
@@ -325,6 +334,15 @@ warden_counter_check(int slot)
 	uint64		last = warden_chain_last_seq();
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	if (spool->databases[slot].extension != warden_catalog.extension)
+	{
+		/* the first time, or the extension was dropped and made again */
+		if (OidIsValid(spool->databases[slot].extension))
+			discard_records(slot);
+		spool->databases[slot].extension = warden_catalog.extension;
+		spool->databases[slot].counter = last + 1;
+		database->ready = 0;
+	}
 	if (!database->ready)
 	{
 		if (spool->databases[slot].counter <= last)

@@ -335,6 +335,13 @@ drain(Writer *writer)
 		proc_exit(0);
 	}
 	warden_governed_refresh();
+	if (warden_spool_database(writer->slot)->extension != warden_catalog.extension)
+	{
+		/* dropped and made again: the first statement under the new one sees to the counter */
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+		return false;
+	}
 	warden_chain_read(&writer->chain);
 	before = writer->chain.last_seq;
 	find_rings(writer);

@@ -223,8 +223,14 @@ static uint64
 context_id(const WardenAuditRow *row)
 {
 	static ContextEntry cache[64];
+	static Oid	extension = InvalidOid;
 	ContextEntry *entry = &cache[row->session % lengthof(cache)];
 	ContextSearch search = {row, 0};
+
+	/* dropped and made again, its tables are others */
+	if (extension != warden_catalog.extension)
+		memset(cache, 0, sizeof(cache));
+	extension = warden_catalog.extension;
 
 	if (entry->length == row->context.length && entry->length > 0 &&
 		memcmp(entry->bytes, row->context.bytes, entry->length) == 0)

@@ -85,8 +85,6 @@ extension ServerTests.AuditTests {
   static let failures = [
     ("SELECT 1 / (i - i) AS division FROM generate_series(1, 1) i", "22012"),
     // The planner computes it: the statement never gets to the executor.
-    ("SELECT 1 / 0 AS planned", "22012"),
-    ("SELECT * FROM shop.secrets AS nothing", "42P01"),
     ("INSERT INTO shop.parcels VALUES (1, 1)", "23505"),
     ("INSERT INTO shop.orders VALUES (77, 77, 77)", "23503"),
     ("DO $$BEGIN RAISE 'custom'; END$$", "P0001"),
