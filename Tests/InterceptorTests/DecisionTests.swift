@@ -14,6 +14,8 @@ private let people = TestObject(oid: 200, name: "shop.people")
 private let partition = TestObject(oid: 101, name: "shop.orders_2026", ancestors: [100], columns: ["", "email", "id"])
 private let temporary = TestObject(oid: 300, schema: 11, flags: WARDEN_OBJECT_TEMPORARY, name: "pg_temp_3.t")
 private let catalogTable = TestObject(oid: 1260, schema: 11, flags: WARDEN_OBJECT_CATALOG, name: "pg_catalog.pg_authid")
+private let catalogView = TestObject(
+  oid: 12000, schema: 11, flags: WARDEN_OBJECT_CATALOG, kind: "view", name: "pg_catalog.pg_settings")
 private let schemaObject = TestObject(catalog: 2615, oid: 10, schema: 0, kind: "schema", name: "shop", columns: [])
 private let function = TestObject(
   catalog: 1255, oid: 100, kind: "function", name: "shop.refund(integer, text)", columns: [])
@@ -135,7 +137,8 @@ extension PolicyTests {
       .blocked(
         "reading a catalog that is named", [TestGuard(objects: [Pattern("pg_catalog.pg_authid", object: 1260)])],
         on(catalogTable, read)),
-      .blocked("writing a catalog", [TestGuard(statements: ["write"])], on(catalogTable, update | read)),
+      .blocked(
+        "writing a view of the catalogs", [TestGuard(statements: ["write"])], on(catalogView, update | read)),
       .allowed(
         "calling our own", [TestGuard(statements: ["function"])],
         on(
@@ -282,6 +285,9 @@ extension PolicyTests {
     @Test(arguments: [
       DecisionCase.blocked("UPDATE of our tables", [], on(own, update, "UPDATE"), by: "self-protection"),
       .blocked("DROP by cascade", [], on(own, drop, "DROP OWNED"), by: "self-protection"),
+      .blocked("rows of a catalog", [], on(catalogTable, delete | read), by: "self-protection"),
+      .allowed("a catalog, breaking glass", [], on(catalogTable, delete), in: TestSession(isBreakingGlass: true)),
+      .allowed("a view of the catalogs", [], on(catalogView, update | read)),
       .blocked("off", [], on(own, drop), by: "self-protection", in: TestSession(mode: WARDEN_MODE_OFF)),
       .blocked("monitor", [], on(own, drop), by: "self-protection", in: TestSession(mode: WARDEN_MODE_MONITOR)),
       .blocked("leave does not help", [allow(["all"])], on(own, drop), by: "self-protection"),

@@ -74,6 +74,7 @@ import Testing
 
   @Test(arguments: [
     RefusedExemption(row: TestExemption(subjects: ["anonymous"]), state: "22023", message: "anonymous"),
+    RefusedExemption(row: TestExemption(subjects: ["application:psql"]), state: "22023", message: "application:psql"),
     RefusedExemption(row: TestExemption(subjects: []), state: "22023", message: "subjects"),
     RefusedExemption(row: TestExemption(subjects: ["role:nobody"]), state: "42704", message: "role:nobody"),
     RefusedExemption(row: TestExemption(subjects: ["identity:a"]), state: "0A000", message: "identity:a"),
