@@ -14,6 +14,7 @@ if ! command -v "$pg_config" >/dev/null 2>&1 || [ ! -x "$("$pg_config" --bindir)
 fi
 [ -f "$("$pg_config" --includedir 2>/dev/null || echo /usr/include/postgresql)/libpq-fe.h" ] || missing+=(libpq-dev)
 command -v make >/dev/null 2>&1 || missing+=(make)
+command -v pkg-config >/dev/null 2>&1 || missing+=(pkg-config)
 command -v strip >/dev/null 2>&1 || missing+=(binutils)
 # the C++ runtime that the static Swift runtime is linked with
 command -v g++ >/dev/null 2>&1 || missing+=(g++)
