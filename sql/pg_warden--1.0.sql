@@ -311,6 +311,28 @@ CREATE FUNCTION warden.audit_digest() RETURNS text
 COMMENT ON FUNCTION warden.audit_digest IS
 'The head of the audit''s hash chain, as "records:last seq:hash"; keep it outside of this server';
 
+-- Rows of these tables change by pg_warden's own functions and its writer alone. Guards see statements; these triggers
+-- see what is no statement, such as rows that come by logical replication.
+CREATE FUNCTION warden.protect_rows() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'warden_sql_protect_rows';
+COMMENT ON FUNCTION warden.protect_rows IS 'Refuses changes of policy and audit rows that pg_warden does not make itself';
+
+DO $$
+DECLARE
+    own text;
+BEGIN
+    FOREACH own IN ARRAY ARRAY['guard_policy', 'mask_policy', 'exemption_policy', 'audit_context', 'audit_record',
+                               'audit_chain'] LOOP
+        EXECUTE pg_catalog.format('CREATE TRIGGER protect_rows BEFORE INSERT OR UPDATE OR DELETE ON warden.%I '
+                                  'FOR EACH ROW EXECUTE FUNCTION warden.protect_rows()', own);
+        EXECUTE pg_catalog.format('CREATE TRIGGER protect_table BEFORE TRUNCATE ON warden.%I '
+                                  'FOR EACH STATEMENT EXECUTE FUNCTION warden.protect_rows()', own);
+        EXECUTE pg_catalog.format('ALTER TABLE warden.%I ENABLE ALWAYS TRIGGER protect_rows, '
+                                  'ENABLE ALWAYS TRIGGER protect_table', own);
+    END LOOP;
+END
+$$;
+
 -- ---------------------------------------------------------------------------------------------------------------
 -- Break-glass
 -- ---------------------------------------------------------------------------------------------------------------

@@ -11,6 +11,13 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_attrdef.h"
+#include "catalog/pg_amop.h"
+#include "catalog/pg_amproc.h"
+#include "catalog/pg_default_acl.h"
+#include "catalog/pg_largeobject.h"
+#include "catalog/pg_publication_namespace.h"
+#include "catalog/pg_publication_rel.h"
+#include "catalog/pg_user_mapping.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
@@ -89,6 +96,18 @@ dropped(Oid class_id, Oid object_id, int sub_id, int flags)
 			warden_facts_begin(&facts, "DROP ROLE");
 			(void) warden_facts_access(&facts, warden_other_object(class_id, object_id), WARDEN_CLASS_ROLE);
 			break;
+		case LargeObjectRelationId:
+			warden_facts_begin(&facts, "LARGE OBJECT");
+			(void) warden_facts_access(&facts, warden_other_object(class_id, object_id), WARDEN_CLASS_DELETE);
+			break;
+		case DefaultAclRelationId:
+		case PublicationRelRelationId:
+		case PublicationNamespaceRelationId:
+		case AccessMethodOperatorRelationId:
+		case AccessMethodProcedureRelationId:
+		case UserMappingRelationId:
+			/* dropped by name of ALTER … DROP, or settings rather than objects */
+			return;
 		case ConstraintRelationId:
 		case AttrDefaultRelationId:
 		case RewriteRelationId:
@@ -152,12 +171,24 @@ reads_server_files(Oid function)
 	}
 }
 
+static bool
+decodes_changes(Oid function)
+{
+	return function == F_PG_LOGICAL_SLOT_GET_CHANGES || function == F_PG_LOGICAL_SLOT_PEEK_CHANGES ||
+		function == F_PG_LOGICAL_SLOT_GET_BINARY_CHANGES || function == F_PG_LOGICAL_SLOT_PEEK_BINARY_CHANGES;
+}
+
 static void
 executed(Oid function)
 {
 	bool		server_file = function < FirstNormalObjectId && reads_server_files(function);
 	WardenFacts facts;
 
+	if (function < FirstNormalObjectId && decodes_changes(function) && warden_any_masks && warden_anything_masked())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("logical decoding is not open to sessions that see masked values"),
+				 errdetail("Changes are decoded with real values.")));
 	/* runs for every function of every plan: the built-in ones are let by without a look-up */
 	if (!server_file && (warden_guarded_classes & WARDEN_CLASS_FUNCTION) == 0)
 		return;

@@ -62,14 +62,20 @@ recording(void)
 	return !RecoveryInProgress();
 }
 
+static bool
+ring_is_ready(void)
+{
+	return ring_index >= 0 && warden_spool_database(database_slot)->database == MyDatabaseId &&
+		warden_spool_database(database_slot)->extension == warden_catalog.extension;
+}
+
 static void
 take_ring(void)
 {
 	static bool registered = false;
 
 	/* the slot may have been given away: the extension was dropped and made again */
-	if (ring_index >= 0 && warden_spool_database(database_slot)->database == MyDatabaseId &&
-		warden_spool_database(database_slot)->extension == warden_catalog.extension)
+	if (ring_is_ready())
 		return;
 	database_slot = warden_database_slot(MyDatabaseId, true);
 	if (database_slot < 0)
@@ -91,7 +97,18 @@ take_ring(void)
 	registered = true;
 }
 
-/* Appends; waits for room, or refuses, as warden.audit_overflow says. Amendments never wait: room is kept for them. */
+/*
+ * What must be possible whatever the state of the audit: the end of a transaction, and reports on what is over. They
+ * neither wait nor fail; where there is no room for them that is counted, and shown by warden.status().
+ */
+static bool
+must_go_on(const WardenRecord *record)
+{
+	return record->event == WARDEN_EVENT_TRANSACTION ||
+		(record->statement != NULL && record->statement->classes == WARDEN_CLASS_TRANSACTION);
+}
+
+/* Appends; waits for room, or refuses, as warden.audit_overflow says. */
 static int64
 append(const WardenRecord *record)
 {
@@ -106,7 +123,7 @@ append(const WardenRecord *record)
 			position = WARDEN_RING_DAMAGED;
 		else
 			SWIFT_GET(position, warden_ring_append(ring, warden_ring_bytes(ring_index), counter, record));
-		if (position != WARDEN_RING_FULL || record->event == WARDEN_EVENT_TRANSACTION)
+		if (position != WARDEN_RING_FULL || must_go_on(record))
 			break;
 		warden_wake_writer(database_slot);
 		if (warden_audit_overflow == WARDEN_OVERFLOW_REFUSE)
@@ -118,15 +135,15 @@ append(const WardenRecord *record)
 		CHECK_FOR_INTERRUPTS();
 		warden_wait_for_writer(database_slot, 50);
 	}
-	if (position == WARDEN_RING_DAMAGED)
+	if (position == WARDEN_RING_DAMAGED && !must_go_on(record))
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("the audit's ring is damaged: the statement is refused"),
 				 errhint("Reconnect; warden.status() tells about the spool.")));
 	if (position < 0)
 		ring->lost++;
-	/* a ring half full does not wait for the writer's next turn */
-	else if (ring->head - ring->tail > ring->capacity / 2)
+	/* a ring half full does not wait for the writer's next turn; a writer at rest is started */
+	else if (ring->head - ring->tail > ring->capacity / 2 || warden_shared_database(database_slot)->writer_latch == NULL)
 		warden_wake_writer(database_slot);
 	return position;
 }
@@ -199,7 +216,8 @@ warden_audit_start(WardenRecorded *recorded, const WardenFacts *facts, const War
 
 	recorded->position = -1;
 	recorded->done = false;
-	if (!wanted(facts, verdict))
+	/* in a failed transaction a ring cannot be taken: that needs the catalogs */
+	if (!wanted(facts, verdict) || (!IsTransactionState() && !ring_is_ready()))
 		return;
 	take_ring();
 	recorded->started = GetCurrentTimestamp();
@@ -221,7 +239,7 @@ warden_audit_start(WardenRecorded *recorded, const WardenFacts *facts, const War
 		record.outcome = WARDEN_OUTCOME_ROLLED_BACK;	/* ROLLBACK of what has failed already */
 	recorded->statement_no = record.statement_no;
 	recorded->position = append(&record);
-	recorded->done = record.outcome != WARDEN_OUTCOME_OPEN;
+	recorded->done = record.outcome != WARDEN_OUTCOME_OPEN || recorded->position < 0;
 	if (!recorded->done)
 		note_transaction(recorded->position);
 }
@@ -403,9 +421,11 @@ transaction_event(XactEvent event, void *arg)
 				warden_ring_at(ring_index)->xid = U64FromFullTransactionId(GetTopFullTransactionIdIfAny());
 			break;
 		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_PARALLEL_COMMIT:
 			transaction_over(WARDEN_OUTCOME_COMMITTED);
 			break;
 		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PARALLEL_ABORT:
 			transaction_over(WARDEN_OUTCOME_ROLLED_BACK);
 			break;
 		case XACT_EVENT_PREPARE:

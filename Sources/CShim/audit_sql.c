@@ -100,8 +100,8 @@ audit_status(ReturnSetInfo *rsinfo, int slot)
 	uint64		given = warden_load_acquire(&warden_spool_database(slot)->counter) - 1;
 	uint64		written = warden_load_acquire(&shared->written);
 
-	status_row(rsinfo, "audit writer", shared->writer_pid > 0 ? psprintf("process %d", shared->writer_pid) : "not running",
-			   shared->writer_pid > 0);
+	status_row(rsinfo, "audit writer", shared->writer_pid > 0 ? psprintf("process %d", shared->writer_pid) :
+			   given > written ? "not running" : "at rest", shared->writer_pid > 0 || given <= written + 1);
 	status_row(rsinfo, "last record", psprintf(UINT64_FORMAT, given), true);
 	status_row(rsinfo, "last record written", psprintf(UINT64_FORMAT, written), true);
 	status_row(rsinfo, "backlog", psprintf(UINT64_FORMAT, given > written ? given - written : 0), true);
@@ -307,7 +307,7 @@ warden_sql_verify_audit(PG_FUNCTION_ARGS)
 	Datum		values[4];
 	bool		nulls[4] = {false, false, true, true};
 
-	warden_sql_ready();
+	warden_ready();
 	if (!PG_ARGISNULL(0))
 		parse_digest(&verification, text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	InitMaterializedSRF(fcinfo, 0);
@@ -337,7 +337,7 @@ warden_sql_audit_digest(PG_FUNCTION_ARGS)
 	char		hex[2 * PG_SHA256_DIGEST_LENGTH + 1];
 
 	(void) fcinfo;
-	warden_sql_ready();
+	warden_ready();
 	warden_chain_read(&chain);
 	hex_encode((const char *) chain.head, PG_SHA256_DIGEST_LENGTH, hex);
 	hex[2 * PG_SHA256_DIGEST_LENGTH] = '\0';

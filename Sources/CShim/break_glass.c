@@ -44,8 +44,8 @@ warden_sql_break_glass(PG_FUNCTION_ARGS)
 	char	   *reason;
 	TimestampTz end;
 
-	warden_sql_not_null(fcinfo, 0, "reason");
-	warden_sql_not_null(fcinfo, 1, "duration");
+	warden_not_null(fcinfo, 0, "reason");
+	warden_not_null(fcinfo, 1, "duration");
 	reason = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	if (strspn(reason, " \t\r\n") == strlen(reason))
 		ereport(ERROR,

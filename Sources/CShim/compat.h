@@ -152,6 +152,16 @@ warden_view_of(RangeTblEntry *rte)
 #define WARDEN_VIEW_OF(rte) warden_view_of(rte)
 #endif
 
+/* 16: one function tells who owns an object of any kind. */
+#if PG_VERSION_NUM >= 160000
+#include "catalog/pg_namespace.h"
+#define WARDEN_OWNS_RELATION(relid, role) object_ownercheck(RelationRelationId, (relid), (role))
+#define WARDEN_OWNS_SCHEMA(schema, role) object_ownercheck(NamespaceRelationId, (schema), (role))
+#else
+#define WARDEN_OWNS_RELATION(relid, role) pg_class_ownercheck((relid), (role))
+#define WARDEN_OWNS_SCHEMA(schema, role) pg_namespace_ownercheck((schema), (role))
+#endif
+
 /* 17: the join condition of a MERGE has a place of its own; before, it is in the join tree. */
 #if PG_VERSION_NUM >= 170000
 #define WARDEN_MERGE_CONDITION(query) ((query)->mergeJoinCondition)

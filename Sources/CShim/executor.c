@@ -8,6 +8,7 @@
 #include "shim.h"
 
 #include "access/htup_details.h"
+#include "access/parallel.h"
 #include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
@@ -79,6 +80,9 @@ fits_subject(PlannedStmt *plan, RangeTblEntry *rte, int rti)
 	WardenPermissions *permissions;
 	WardenRelation *relation;
 
+	/* EXCLUDED is the row that the statement itself brings */
+	if (rte->relkind == RELKIND_COMPOSITE_TYPE)
+		return true;
 	if (rte->rtekind != RTE_RELATION || list_member_int(plan->resultRelations, rti))
 		return true;			/* changes were checked by the planner hook: nothing masked is read there */
 	permissions = warden_plan_permissions(plan, rte);
@@ -106,6 +110,38 @@ check_plan_subject(PlannedStmt *plan)
 				 errmsg("cached plan was made for a subject that sees other masks"),
 				 errhint("Run the statement again: it is planned anew.")));
 	}
+}
+
+/*
+ * The server marks the time of a foreign key's own query, and leaves the mark on while triggers run inside it: code of
+ * users, which is no foreign-key check. A foreign key's query in there sets the mark again.
+ */
+typedef struct ForeignKeyMark
+{
+	Oid			user;
+	int			context;
+} ForeignKeyMark;
+
+static void
+lift_mark(ForeignKeyMark *mark)
+{
+	GetUserIdAndSecContext(&mark->user, &mark->context);
+	if (mark->context & SECURITY_NOFORCE_RLS)
+		SetUserIdAndSecContext(mark->user, mark->context & ~SECURITY_NOFORCE_RLS);
+}
+
+static void
+put_mark_back(const ForeignKeyMark *mark)
+{
+	if (mark->context & SECURITY_NOFORCE_RLS)
+		SetUserIdAndSecContext(mark->user, mark->context);
+}
+
+/* A worker's share of its leader's plan, which the leader has decided on and records. */
+static bool
+is_leaders_plan(QueryDesc *query)
+{
+	return IsParallelWorker() && query->dest != NULL && query->dest->mydest == DestTupleQueue;
 }
 
 static bool
@@ -158,7 +194,7 @@ static void
 warden_ExecutorStart(QueryDesc *queryDesc, int eflags)
 {
 	WardenRecorded recorded = {.position = -1};
-	bool		governed = !(eflags & EXEC_FLAG_EXPLAIN_ONLY) && warden_governed() &&
+	bool		governed = !(eflags & EXEC_FLAG_EXPLAIN_ONLY) && !is_leaders_plan(queryDesc) && warden_governed() &&
 		!is_foreign_key_check(queryDesc);
 
 	if (governed)
@@ -185,7 +221,9 @@ warden_ExecutorRun(WARDEN_RUN_ARGS)
 {
 	Execution  *execution = executions ? execution_of(queryDesc) : NULL;
 	uint64		parent = warden_current_statement;
+	ForeignKeyMark mark;
 
+	lift_mark(&mark);
 	if (execution)
 		warden_current_statement = execution->recorded.statement_no;
 	PG_TRY();
@@ -197,12 +235,14 @@ warden_ExecutorRun(WARDEN_RUN_ARGS)
 	}
 	PG_CATCH();
 	{
+		put_mark_back(&mark);
 		warden_current_statement = parent;
 		if (execution)
 			warden_audit_error(&execution->recorded);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	put_mark_back(&mark);
 	warden_current_statement = parent;
 	if (execution)
 		execution->rows += queryDesc->estate->es_processed;
@@ -213,7 +253,9 @@ warden_ExecutorFinish(QueryDesc *queryDesc)
 {
 	Execution  *execution = executions ? execution_of(queryDesc) : NULL;
 	uint64		parent = warden_current_statement;
+	ForeignKeyMark mark;
 
+	lift_mark(&mark);
 	if (execution)
 		warden_current_statement = execution->recorded.statement_no;
 	PG_TRY();
@@ -225,12 +267,14 @@ warden_ExecutorFinish(QueryDesc *queryDesc)
 	}
 	PG_CATCH();
 	{
+		put_mark_back(&mark);
 		warden_current_statement = parent;
 		if (execution)
 			warden_audit_error(&execution->recorded);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	put_mark_back(&mark);
 	warden_current_statement = parent;
 }
 

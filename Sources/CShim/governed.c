@@ -6,7 +6,6 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/parallel.h"
 #include "access/table.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
@@ -82,9 +81,14 @@ committed_extension(void)
 	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ, CStringGetDatum("pg_warden"));
 	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
 	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple) &&
-		!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data)))
+	if (HeapTupleIsValid(tuple))
+	{
 		oid = ((Form_pg_extension) GETSTRUCT(tuple))->oid;
+		/* one that governed before this transaction goes on: ALTER EXTENSION writes the row too */
+		if (oid != warden_catalog.extension &&
+			TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data)))
+			oid = InvalidOid;
+	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 	return oid;
@@ -128,7 +132,7 @@ warden_governed_refresh(void)
 bool
 warden_governed_known(void)
 {
-	return governed == GOVERNED_YES && warden_internal_depth == 0 && !IsParallelWorker();
+	return governed == GOVERNED_YES && warden_internal_depth == 0;
 }
 
 bool
@@ -137,7 +141,8 @@ warden_governed(void)
 	warden_check_wall("warden_governed");
 	if (governed == GOVERNED_NO || warden_internal_depth > 0)
 		return false;
-	if (IsParallelWorker() || !IsTransactionState() || !OidIsValid(MyDatabaseId) || creating_extension)
+	if (!IsTransactionState() || !OidIsValid(MyDatabaseId) ||
+		(creating_extension && CurrentExtensionObject == warden_catalog.extension))
 		return false;
 	if (governed == GOVERNED_UNKNOWN)
 	{

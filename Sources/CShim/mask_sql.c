@@ -12,6 +12,7 @@
 #include "executor/spi.h"
 #include "mask_definition.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "storage/lmgr.h"
 #include "utils/inval.h"
@@ -69,6 +70,13 @@ find_target(const char *text)
 	target.relation = RangeVarGetRelid(name, ShareUpdateExclusiveLock, true);
 	if (!OidIsValid(target.relation))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("table of target \"%s\" does not exist", text)));
+	if (OidIsValid(warden_topmost(target.relation)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("target \"%s\" is a column of a child table", text),
+				 errdetail("It would be read real through the parent."),
+				 errhint("Mask the column of \"%s\": the mask holds for all children.",
+						 get_rel_name(warden_topmost(target.relation)))));
 	if (!is_table(target.relation) || warden_is_own_object(RelationRelationId, target.relation) ||
 		get_rel_namespace(target.relation) == PG_CATALOG_NAMESPACE)
 		ereport(ERROR,
@@ -94,13 +102,32 @@ typedef struct MaskWork
 	bool		found;
 } MaskWork;
 
+/*
+ * A domain's constraints, an enum without labels: what cannot be shown is refused now, not when it is read. Constraints
+ * are code of users: it runs as the table's owner, restricted as in ANALYZE, and is governed.
+ */
 static void
 try_expression(const char *expression, Oid relation)
 {
-	/* a domain's constraints, an enum without labels: what cannot be shown is refused now, not when it is read */
-	warden_internal_sql(psprintf("SELECT %s FROM (SELECT) AS nothing LEFT JOIN %s ON false", expression,
+	int			depth = warden_internal_depth;
+	Oid			user;
+	int			security;
+
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(warden_relation(relation)->owner, security | SECURITY_RESTRICTED_OPERATION);
+	warden_internal_depth = 0;
+	PG_TRY();
+	{
+		warden_internal_sql(psprintf("SELECT %s FROM (SELECT) AS nothing LEFT JOIN %s ON false", expression,
 								 quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
 															get_rel_name(relation))), 0, NULL, NULL, NULL);
+	}
+	PG_FINALLY();
+	{
+		warden_internal_depth = depth;
+		SetUserIdAndSecContext(user, security);
+	}
+	PG_END_TRY();
 }
 
 static void
@@ -140,8 +167,8 @@ static void
 masks_changed(Oid relation)
 {
 	CacheInvalidateRelcacheByRelid(relation);
-	warden_sql_masks_changed();
-	warden_sql_policy_changed(warden_catalog.mask_policy);
+	warden_masks_changed();
+	warden_policy_changed(warden_catalog.mask_policy);
 }
 
 Datum
@@ -150,9 +177,9 @@ warden_sql_mask(PG_FUNCTION_ARGS)
 	MaskWork	work = {0};
 	char	   *written;
 
-	warden_sql_ready();
-	warden_sql_not_null(fcinfo, 0, "target");
-	warden_sql_not_null(fcinfo, 2, "options");
+	warden_ready();
+	warden_not_null(fcinfo, 0, "target");
+	warden_not_null(fcinfo, 2, "options");
 	written = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	work.target = find_target(written);
 	work.options = PG_GETARG_JSONB_P(2);
@@ -171,7 +198,7 @@ warden_sql_unmask(PG_FUNCTION_ARGS)
 	MaskWork	work = {0};
 	char	   *written = text_to_cstring(PG_GETARG_TEXT_PP(0));
 
-	warden_sql_ready();
+	warden_ready();
 	work.target = find_target(written);
 	warden_internal_run(remove_mask, &work);
 	masks_changed(work.target.relation);

@@ -16,30 +16,80 @@
 #include "lib/stringinfo.h"
 #include "mask_definition.h"
 #include "mb/pg_wchar.h"
+#include "access/relation.h"
+#include "miscadmin.h"
+#include "rewrite/rewriteHandler.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
+/* The base relation of a view over one table; InvalidOid where it is something else. */
+static Oid
+table_below(Query *query)
+{
+	Oid			found = InvalidOid;
+	ListCell   *cell;
+
+	foreach(cell, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst(cell);
+
+		if (rte->rtekind != RTE_RELATION || !rte->inFromCl)
+			continue;
+		if (OidIsValid(found))
+			return InvalidOid;
+		found = rte->relid;
+	}
+	return found;
+}
+
+Query *
+warden_mask_view_query(Relation view, Oid relid)
+{
+	Query	   *query = view->rd_rel->relkind == RELKIND_VIEW ? get_view_query(view) : NULL;
+
+	if (query == NULL || table_below(query) != relid)
+		elog(ERROR, "pg_warden: \"%s\" is not the masking view of relation %u", RelationGetRelationName(view), relid);
+	return query;
+}
+
+/* Is the name free, or that of the table's own masking view? */
+static bool
+may_be_named(const char *name, Oid relid)
+{
+	Oid			view = get_relname_relid(name, warden_catalog.views);
+	Relation	rel = OidIsValid(view) ? try_relation_open(view, AccessShareLock) : NULL;
+	bool		own;
+
+	if (rel == NULL)
+		return true;
+	own = rel->rd_rel->relkind == RELKIND_VIEW && table_below(get_view_query(rel)) == relid;
+	relation_close(rel, AccessShareLock);
+	return own;
+}
+
 const char *
 warden_mask_view_name(Oid relid)
 {
 	char	   *schema = get_namespace_name(get_rel_namespace(relid));
 	char	   *table = get_rel_name(relid);
+	char	   *oid = psprintf("__%u", relid);
 	char	   *name;
+	int			room = NAMEDATALEN - 1 - (int) strlen(oid);
 
 	if (schema == NULL || table == NULL)
 		return "";
 	name = psprintf("%s__%s", schema, table);
-	/* names are limited: a long one ends in the table's OID, so that no two tables share a view */
-	if (strlen(name) >= NAMEDATALEN)
-	{
-		char	   *oid = psprintf("__%u", relid);
-
-		strcpy(name + pg_mbcliplen(name, (int) strlen(name), NAMEDATALEN - 1 - (int) strlen(oid)), oid);
-	}
-	return name;
+	/*
+	 * A name that is too long, or that another table's view has (a.b__c and a__b.c), ends in the table's OID: no two
+	 * tables share a view.
+	 */
+	if (strlen(name) < NAMEDATALEN && may_be_named(name, relid))
+		return name;
+	return psprintf("%.*s%s", pg_mbcliplen(name, (int) strlen(name), room), name, oid);
 }
 
 static void
@@ -203,6 +253,47 @@ masked_kin(const RangeVar *name)
 	return found;
 }
 
+/* Does any command change columns, or who owns and where the table is? Others cannot meet a view. */
+static bool
+meets_columns(AlterTableStmt *stmt)
+{
+	ListCell   *cell;
+
+	foreach(cell, stmt->cmds)
+		switch (((AlterTableCmd *) lfirst(cell))->subtype)
+		{
+			case AT_ValidateConstraint:
+			case AT_SetStatistics:
+			case AT_SetOptions:
+			case AT_ResetOptions:
+			case AT_SetStorage:
+			case AT_SetRelOptions:
+			case AT_ResetRelOptions:
+			case AT_AddConstraint:
+			case AT_DropConstraint:
+			case AT_AddIndex:
+			case AT_ColumnDefault:
+			case AT_SetNotNull:
+			case AT_DropNotNull:
+			case AT_EnableRowSecurity:
+			case AT_DisableRowSecurity:
+			case AT_ForceRowSecurity:
+			case AT_NoForceRowSecurity:
+			case AT_AttachPartition:
+			case AT_DetachPartition:
+			case AT_DetachPartitionFinalize:
+			case AT_AddInherit:
+			case AT_DropInherit:
+			case AT_EnableTrig:
+			case AT_DisableTrig:
+			case AT_ReplicaIdentity:
+				break;
+			default:
+				return true;
+		}
+	return false;
+}
+
 static List *
 concerned(Node *stmt)
 {
@@ -212,7 +303,7 @@ concerned(Node *stmt)
 	switch (nodeTag(stmt))
 	{
 		case T_AlterTableStmt:
-			return masked_kin(((AlterTableStmt *) stmt)->relation);
+			return meets_columns((AlterTableStmt *) stmt) ? masked_kin(((AlterTableStmt *) stmt)->relation) : NIL;
 		case T_RenameStmt:
 			if (((RenameStmt *) stmt)->relation == NULL)
 				return ((RenameStmt *) stmt)->renameType == OBJECT_SCHEMA ? all_masked() : NIL;
@@ -222,7 +313,8 @@ concerned(Node *stmt)
 		case T_DropStmt:
 			if (((DropStmt *) stmt)->removeType == OBJECT_EXTENSION)
 				return all_masked();
-			if (((DropStmt *) stmt)->removeType != OBJECT_TABLE)
+			if (((DropStmt *) stmt)->removeType != OBJECT_TABLE && ((DropStmt *) stmt)->removeType != OBJECT_MATVIEW &&
+				((DropStmt *) stmt)->removeType != OBJECT_FOREIGN_TABLE)
 				return ((DropStmt *) stmt)->behavior == DROP_CASCADE ? all_masked() : NIL;
 			foreach(cell, ((DropStmt *) stmt)->objects)
 				found = list_concat_unique_oid(found, masked_kin(makeRangeVarFromNameList(lfirst(cell))));
@@ -256,7 +348,14 @@ drop_views(void *arg)
 
 	foreach(cell, aside->relations)
 	{
-		Oid			view = get_relname_relid(warden_mask_view_name(lfirst_oid(cell)), warden_catalog.views);
+		Oid			view;
+
+		/*
+		 * The table before its view, in the order of readers, who hold the table when they look at the view. The DDL
+		 * that follows takes this lock, or waits for what is in its way, anyhow.
+		 */
+		LockRelationOid(lfirst_oid(cell), AccessExclusiveLock);
+		view = get_relname_relid(warden_mask_view_name(lfirst_oid(cell)), warden_catalog.views);
 
 		if (OidIsValid(view) && (aside->cascade || !has_dependents(view)))
 			drop_view(view, aside->cascade ? "CASCADE" : "RESTRICT");
@@ -282,11 +381,24 @@ rebuild_views(void *arg)
 	CacheInvalidateRelcacheByRelid(warden_catalog.mask_policy);
 }
 
+static bool
+may_change(Oid relid)
+{
+	Oid			user = GetUserId();
+
+	return WARDEN_OWNS_RELATION(relid, user) || WARDEN_OWNS_SCHEMA(get_rel_namespace(relid), user);
+}
+
 List *
 warden_mask_views_aside(Node *utility)
 {
 	Aside		aside = {warden_any_masks ? concerned(utility) : NIL, takes_dependents(utility)};
+	ListCell   *cell;
 
+	/* the statement will fail for want of privilege: not before it has locked anything */
+	foreach(cell, aside.relations)
+		if (!may_change(lfirst_oid(cell)))
+			aside.relations = foreach_delete_current(aside.relations, cell);
 	if (aside.relations != NIL)
 		warden_internal_run(drop_views, &aside);
 	return aside.relations;
@@ -298,4 +410,73 @@ warden_mask_views_restore(List *relations)
 	/* DROP EXTENSION has taken the policy along */
 	if (relations != NIL && OidIsValid(get_relname_relid("mask_policy", warden_catalog.schema)))
 		warden_internal_run(rebuild_views, relations);
+}
+
+/* --- children that leave their parent --- */
+
+typedef struct Leaving
+{
+	Oid			child;
+	Oid			parent;
+} Leaving;
+
+static void
+keep_masks(void *arg)
+{
+	Leaving    *leaving = arg;
+	Oid			types[2] = {OIDOID, OIDOID};
+	Datum		values[2] = {ObjectIdGetDatum(leaving->child), ObjectIdGetDatum(leaving->parent)};
+
+	/* what held by inheritance holds by a policy of its own from now on */
+	if (warden_internal_sql("INSERT INTO warden.mask_policy "
+							"SELECT $1, c.attnum, c.attname, p.method, p.options, p.expression "
+							"FROM warden.mask_policy p JOIN pg_attribute a ON a.attrelid = p.relation AND a.attnum = p.attnum "
+							"JOIN pg_attribute c ON c.attrelid = $1 AND c.attname = a.attname AND NOT c.attisdropped "
+							"WHERE p.relation = $2 OR p.relation IN (WITH RECURSIVE above AS ("
+							"SELECT inhparent FROM pg_inherits WHERE inhrelid = $2 UNION "
+							"SELECT i.inhparent FROM pg_inherits i JOIN above ON above.inhparent = i.inhrelid) "
+							"SELECT inhparent FROM above) ON CONFLICT DO NOTHING", 2, types, values, NULL) > 0)
+		warden_mask_view_build(leaving->child);
+	CacheInvalidateRelcacheByRelid(warden_catalog.mask_policy);
+}
+
+static void
+note_leaving(List **leavers, const RangeVar *child, const RangeVar *parent)
+{
+	Leaving    *leaving = palloc(sizeof(Leaving));
+
+	leaving->child = RangeVarGetRelid(child, NoLock, true);
+	leaving->parent = RangeVarGetRelid(parent, NoLock, true);
+	if (OidIsValid(leaving->child) && OidIsValid(leaving->parent))
+		*leavers = lappend(*leavers, leaving);
+}
+
+List *
+warden_masks_leaving(Node *utility)
+{
+	List	   *leavers = NIL;
+	ListCell   *cell;
+
+	if (!warden_any_masks || !IsA(utility, AlterTableStmt))
+		return NIL;
+	foreach(cell, ((AlterTableStmt *) utility)->cmds)
+	{
+		AlterTableCmd *command = lfirst(cell);
+		RangeVar   *relation = ((AlterTableStmt *) utility)->relation;
+
+		if (command->subtype == AT_DetachPartition)
+			note_leaving(&leavers, ((PartitionCmd *) command->def)->name, relation);
+		if (command->subtype == AT_DropInherit)
+			note_leaving(&leavers, relation, (RangeVar *) command->def);
+	}
+	return leavers;
+}
+
+void
+warden_masks_keep(List *leavers)
+{
+	ListCell   *cell;
+
+	foreach(cell, leavers)
+		warden_internal_run(keep_masks, lfirst(cell));
 }

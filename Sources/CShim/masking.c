@@ -8,6 +8,7 @@
 #include "access/htup_details.h"
 #include "access/sysattr.h"
 #include "access/table.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
@@ -74,6 +75,30 @@ warden_rte_fits(RangeTblEntry *rte, WardenRelation *relation)
 	return true;
 }
 
+/* Adds what the current user sees masked; how many were added. */
+static int64
+masked_for_current_user(WardenRelation *relation, bool *masked)
+{
+	WardenSession session = warden_session;
+	bool		mine[MaxHeapAttributeNumber];
+	int64		added = 0;
+	int64_t		count;
+
+	session.role_oid = GetUserId();
+	session.superuser = superuser_arg(session.role_oid);
+	session.role_memberships = warden_memberships(session.role_oid, &session.role_membership_count);
+	SWIFT_GET(count, warden_masked_columns(&session, &relation->object,
+										   has_privs_of_role(session.role_oid, relation->owner), GetCurrentTimestamp(),
+										   relation->masked, relation->masked_count, mine));
+	for (int i = 0; count > 0 && i < relation->masked_count; i++)
+		if (mine[i] && !masked[i])
+		{
+			masked[i] = true;
+			added++;
+		}
+	return added;
+}
+
 /* Which of relation->masked does the session see masked? False where it sees all of them real. */
 bool
 warden_columns_masked(WardenRelation *relation, bool *masked)
@@ -88,6 +113,12 @@ warden_columns_masked(WardenRelation *relation, bool *masked)
 	owner = has_privs_of_role(warden_session.role_oid, relation->owner);
 	SWIFT_GET(count, warden_masked_columns(&warden_session, &relation->object, owner, GetCurrentTimestamp(),
 										   relation->masked, relation->masked_count, masked));
+	/*
+	 * REFRESH, ANALYZE and CREATE INDEX run code of the table's owner, as the owner, for whoever calls them: it sees
+	 * no more than the owner does.
+	 */
+	if (InSecurityRestrictedOperation() && GetUserId() != warden_session.role_oid)
+		count += masked_for_current_user(relation, masked);
 	return count > 0;
 }
 
@@ -96,15 +127,16 @@ warden_columns_masked(WardenRelation *relation, bool *masked)
 static Relation
 open_mask_view(Oid relid)
 {
-	const char *name = warden_mask_view_name(relid);
-	Oid			view = get_relname_relid(name, warden_catalog.views);
+	char	   *name = pstrdup(warden_mask_view_name(relid));
+	/* looks again after waiting for DDL that makes the view anew */
+	Oid			view = RangeVarGetRelid(makeRangeVar(pstrdup("warden_views"), name, -1), AccessShareLock, true);
 
 	if (!OidIsValid(view))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("masked table \"%s\" cannot be read: its masking view is missing", get_rel_name(relid)),
 				 errhint("A member of warden_admin can make it anew: call warden.mask() for one of its columns.")));
-	return table_open(view, AccessShareLock);
+	return table_open(view, NoLock);
 }
 
 typedef struct Renumber
@@ -136,7 +168,7 @@ static Node *
 mask_expression(Oid source, const char *column, AttrNumber attno)
 {
 	Relation	view = open_mask_view(source);
-	Query	   *query = get_view_query(view);
+	Query	   *query = warden_mask_view_query(view, source);
 	Renumber	renumber = {attno};
 	Node	   *expression = NULL;
 	ListCell   *cell;
@@ -149,8 +181,9 @@ mask_expression(Oid source, const char *column, AttrNumber attno)
 			expression = to_column((Node *) entry->expr, &renumber);
 	}
 	table_close(view, AccessShareLock);
-	if (expression == NULL)
-		elog(ERROR, "pg_warden: the masking view of relation %u has no column \"%s\"", source, column);
+	/* a bare column would be the real value */
+	if (expression == NULL || IsA(expression, Var))
+		elog(ERROR, "pg_warden: the masking view of relation %u does not mask column \"%s\"", source, column);
 	return expression;
 }
 
@@ -221,6 +254,7 @@ typedef struct SystemColumns
 	Index		rti;
 	int			level;
 	Query	   *sub;
+	RangeTblEntry *rte;			/* the reference that becomes the subquery */
 	AttrNumber	entry[-FirstLowInvalidHeapAttributeNumber];
 } SystemColumns;
 
@@ -234,9 +268,12 @@ system_entry(SystemColumns *columns, Var *var)
 		Var		   *inner = makeVar(1, var->varattno, var->vartype, var->vartypmod, var->varcollid, 0);
 		AttrNumber	resno = (AttrNumber) (list_length(columns->sub->targetList) + 1);
 
+		/* junk, so that the whole row is the table's columns alone; named, so that the planner counts it */
 		columns->sub->targetList = lappend(columns->sub->targetList,
 										   makeTargetEntry((Expr *) inner, resno, psprintf("system_%d", index),
-														   false));
+														   true));
+		columns->rte->eref->colnames = lappend(columns->rte->eref->colnames,
+											   makeString(psprintf("system_%d", index)));
 		columns->entry[index] = resno;
 	}
 	return columns->entry[index];
@@ -321,7 +358,7 @@ static void
 redirect(Query *query, Index rti, RangeTblEntry *rte, const WardenRelation *relation, const bool *masked)
 {
 	Query	   *sub = subquery_over(query, rti, rte, relation, masked);
-	SystemColumns columns = {.rti = rti, .level = 0, .sub = sub};
+	SystemColumns columns = {.rti = rti, .level = 0, .sub = sub, .rte = rte};
 
 	rte->rtekind = RTE_SUBQUERY;
 	rte->subquery = NULL;
@@ -511,12 +548,16 @@ is_mask_view_body(RangeTblEntry *rte)
 	return OidIsValid(view) && get_rel_namespace(view) == warden_catalog.views;
 }
 
+static bool redirect_query(Node *node, bool *maskable);
+
 static void
 mark_mask_view_body(Query *body, bool *maskable)
 {
 	ListCell   *cell;
 
 	*maskable = true;
+	/* row security of the table may read others */
+	(void) query_tree_walker(body, redirect_query, maskable, QTW_IGNORE_RT_SUBQUERIES);
 	foreach(cell, body->rtable)
 	{
 		RangeTblEntry *rte = lfirst(cell);
@@ -534,24 +575,31 @@ is_excluded_row(Query *query, Index rti)
 	return query->onConflict != NULL && query->onConflict->exclRelIndex == (int) rti;
 }
 
-static void
-refuse_statistics(const WardenRelation *relation)
+/* Does the session see any column of any table masked? */
+bool
+warden_anything_masked(void)
 {
 	bool		masked[MaxHeapAttributeNumber];
 
-	if (!(relation->object.flags & WARDEN_OBJECT_STATISTICS))
-		return;
 	for (int i = 0; i < warden_mask_count; i++)
 	{
 		WardenRelation *source = warden_relation(warden_masks[i].relation);
 
 		if (source != NULL && warden_columns_masked(source, masked))
-			ereport(ERROR,
-					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("statistics of columns are not shown to sessions that see masked values"),
-					 errdetail("\"%s\" holds real values of masked columns.", get_rel_name(relation->oid)),
-					 errhint("A member of warden_admin can exempt you with warden.exempt().")));
+			return true;
 	}
+	return false;
+}
+
+void
+warden_refuse_statistics(const WardenRelation *relation)
+{
+	if ((relation->object.flags & WARDEN_OBJECT_STATISTICS) && warden_anything_masked())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("\"%s\" is not shown to sessions that see masked values", get_rel_name(relation->oid)),
+				 errdetail("It holds real values of masked columns."),
+				 errhint("A member of warden_admin can exempt you with warden.exempt().")));
 }
 
 static void
@@ -566,7 +614,7 @@ redirect_relation(Query *query, Index rti, RangeTblEntry *rte, bool *maskable)
 	relation = warden_relation(rte->relid);
 	if (relation == NULL)
 		return;
-	refuse_statistics(relation);
+	warden_refuse_statistics(relation);
 	if (!relation->maskable)
 		return;
 	*maskable = true;

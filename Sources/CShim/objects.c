@@ -131,7 +131,7 @@ relation_flags(Oid relid, Form_pg_class form)
 		flags |= WARDEN_OBJECT_TEMPORARY;
 	if (form->relnamespace == PG_CATALOG_NAMESPACE || relid < FirstNormalObjectId)
 		flags |= WARDEN_OBJECT_CATALOG;
-	if (relid == StatisticRelationId || relid == StatisticExtDataRelationId)
+	if (relid == StatisticRelationId || relid == StatisticExtDataRelationId || form->relkind == RELKIND_TOASTVALUE)
 		flags |= WARDEN_OBJECT_STATISTICS;
 	if (form->relnamespace == warden_catalog.schema || form->relnamespace == warden_catalog.views)
 		flags |= WARDEN_OBJECT_OWN;
@@ -278,6 +278,22 @@ warden_relation(Oid relid)
 	entry = build(entry);
 	MemoryContextSwitchTo(caller);
 	return entry;
+}
+
+Oid
+warden_topmost(Oid relid)
+{
+	WardenRelation *relation = warden_relation(relid);
+
+	for (int64_t i = 0; relation != NULL && i < relation->object.ancestor_count; i++)
+	{
+		WardenRelation *ancestor = warden_relation(relation->object.ancestors[i]);
+
+		if (ancestor != NULL && ancestor->object.ancestor_count == 0)
+			return ancestor->oid;
+		relation = warden_relation(relid);
+	}
+	return InvalidOid;
 }
 
 char *

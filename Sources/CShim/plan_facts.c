@@ -8,6 +8,7 @@
 #include "access/sysattr.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
+#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
@@ -74,7 +75,9 @@ mentions(Node *node, Index rti)
 		Node	   *var = lfirst(cell);
 
 		/* Vars of joined rows are OUTER_VAR and INNER_VAR: they may come from the target */
-		if (IsA(var, Var) && (((Var *) var)->varno == (int) rti || IS_SPECIAL_VARNO(((Var *) var)->varno)))
+		/* tableoid is the same for every row */
+		if (IsA(var, Var) && ((Var *) var)->varattno != TableOidAttributeNumber &&
+			(((Var *) var)->varno == (int) rti || IS_SPECIAL_VARNO(((Var *) var)->varno)))
 			return true;
 	}
 	return false;
@@ -112,6 +115,44 @@ compares_with_itself(Expr *expr)
 		!contain_volatile_functions((Node *) op->args) && warden_operator_is_reflexive(op->opno);
 }
 
+/* x IS DISTINCT FROM x */
+static bool
+is_never_true(Expr *expr)
+{
+	return IsA(expr, DistinctExpr) && equal(linitial(((DistinctExpr *) expr)->args), lsecond(((DistinctExpr *) expr)->args)) &&
+		!contain_volatile_functions((Node *) ((DistinctExpr *) expr)->args);
+}
+
+/* x = ANY (ARRAY[…, x, …]) */
+static bool
+is_in_own_array(ScalarArrayOpExpr *expr)
+{
+	ArrayExpr  *array = lsecond(expr->args);
+
+	return expr->useOr && IsA(array, ArrayExpr) && list_member(array->elements, linitial(expr->args)) &&
+		warden_operator_is_reflexive(expr->opno);
+}
+
+/* x IS NULL OR x IS NOT NULL */
+static bool
+covers_null_and_not_null(List *args)
+{
+	ListCell   *one;
+	ListCell   *other;
+
+	foreach(one, args)
+		foreach(other, args)
+		{
+			NullTest   *is_null = lfirst(one);
+			NullTest   *is_not = lfirst(other);
+
+			if (IsA(is_null, NullTest) && IsA(is_not, NullTest) && is_null->nulltesttype == IS_NULL &&
+				is_not->nulltesttype == IS_NOT_NULL && equal(is_null->arg, is_not->arg))
+				return true;
+		}
+	return false;
+}
+
 /* True where the condition may be false for one row of the target and true for another. */
 static bool
 excludes_rows(Node *condition, const Target *target)
@@ -130,6 +171,8 @@ excludes_rows(Node *condition, const Target *target)
 	}
 	if (is_orclause(condition))
 	{
+		if (covers_null_and_not_null(((BoolExpr *) condition)->args))
+			return false;
 		foreach(cell, ((BoolExpr *) condition)->args)
 			if (!excludes_rows(lfirst(cell), target))
 				return false;
@@ -137,6 +180,13 @@ excludes_rows(Node *condition, const Target *target)
 	}
 	if (!mentions(condition, target->rti))
 		return false;
+	if (IsA(condition, BooleanTest) && (((BooleanTest *) condition)->booltesttype == IS_TRUE ||
+										((BooleanTest *) condition)->booltesttype == IS_NOT_FALSE))
+		return excludes_rows((Node *) ((BooleanTest *) condition)->arg, target);
+	if (is_notclause(condition))
+		return !is_never_true(get_notclausearg((Expr *) condition));
+	if (IsA(condition, ScalarArrayOpExpr))
+		return !is_in_own_array((ScalarArrayOpExpr *) condition);
 	if (IsA(condition, NullTest) && ((NullTest *) condition)->nulltesttype == IS_NOT_NULL)
 		return !never_null((Node *) ((NullTest *) condition)->arg, target);
 	if (IsA(condition, OpExpr))
@@ -249,7 +299,7 @@ join_limits(Plan *plan, const Target *target)
 	Plan	   *side = scans_target(outerPlan(plan), target) ? outerPlan(plan) : innerPlan(plan);
 
 	/* merge and hash joins compare; a nested loop without any condition pairs every row */
-	if (!IsA(plan, NestLoop) || join->joinqual != NIL || ((NestLoop *) plan)->nestParams != NIL ||
+	if (!IsA(plan, NestLoop) || any_excludes(join->joinqual, target) || ((NestLoop *) plan)->nestParams != NIL ||
 		join->jointype == JOIN_ANTI)
 		return true;
 	return limits(side, target);
@@ -290,7 +340,7 @@ typedef struct Modified
 } Modified;
 
 static WardenClasses
-whole_table(ModifyTable *node, PlannedStmt *plan, WardenClasses all)
+whole_table(ModifyTable *node, PlannedStmt *plan, WardenClasses all, Node *qual)
 {
 	ListCell   *cell;
 
@@ -298,7 +348,8 @@ whole_table(ModifyTable *node, PlannedStmt *plan, WardenClasses all)
 	{
 		Target		target = {(Index) lfirst_int(cell), plan->rtable};
 
-		if (scans_target(outerPlan(node), &target) && !limits(outerPlan(node), &target))
+		if (scans_target(outerPlan(node), &target) && !limits(outerPlan(node), &target) &&
+			!any_excludes(make_ands_implicit((Expr *) qual), &target))
 			return all;
 	}
 	return 0;
@@ -320,10 +371,10 @@ merge_classes(ModifyTable *node, PlannedStmt *plan)
 				classes |= WARDEN_CLASS_INSERT;
 			if (action->commandType == CMD_UPDATE)
 				classes |= WARDEN_CLASS_UPDATE |
-					(action->qual == NULL ? whole_table(node, plan, WARDEN_CLASS_UPDATE_ALL) : 0);
+					whole_table(node, plan, WARDEN_CLASS_UPDATE_ALL, action->qual);
 			if (action->commandType == CMD_DELETE)
 				classes |= WARDEN_CLASS_DELETE |
-					(action->qual == NULL ? whole_table(node, plan, WARDEN_CLASS_DELETE_ALL) : 0);
+					whole_table(node, plan, WARDEN_CLASS_DELETE_ALL, action->qual);
 		}
 	return classes;
 }
@@ -336,9 +387,9 @@ modify_classes(ModifyTable *node, PlannedStmt *plan)
 		case CMD_INSERT:
 			return WARDEN_CLASS_INSERT | (node->onConflictAction == ONCONFLICT_UPDATE ? WARDEN_CLASS_UPDATE : 0);
 		case CMD_UPDATE:
-			return WARDEN_CLASS_UPDATE | whole_table(node, plan, WARDEN_CLASS_UPDATE_ALL);
+			return WARDEN_CLASS_UPDATE | whole_table(node, plan, WARDEN_CLASS_UPDATE_ALL, NULL);
 		case CMD_DELETE:
-			return WARDEN_CLASS_DELETE | whole_table(node, plan, WARDEN_CLASS_DELETE_ALL);
+			return WARDEN_CLASS_DELETE | whole_table(node, plan, WARDEN_CLASS_DELETE_ALL, NULL);
 		case CMD_MERGE:
 			return merge_classes(node, plan);
 		default:
@@ -365,9 +416,12 @@ find_modifications(Plan *plan, Modified *modified)
 		/* of an updatable view the nominal relation may be the view: the table is the first result relation */
 		if (rte->rtekind == RTE_RELATION)
 			warden_facts_relation(modified->facts, rte->relid, classes);
-		rte = rt_fetch(linitial_int(node->resultRelations), modified->plan->rtable);
-		if (rte->rtekind == RTE_RELATION)
-			warden_facts_relation(modified->facts, rte->relid, classes);
+		foreach(cell, node->resultRelations)
+		{
+			rte = rt_fetch(lfirst_int(cell), modified->plan->rtable);
+			if (rte->rtekind == RTE_RELATION)
+				warden_facts_relation(modified->facts, rte->relid, classes);
+		}
 	}
 	below = children(plan);
 	foreach(cell, below)
@@ -411,6 +465,12 @@ add_relation(WardenFacts *facts, PlannedStmt *plan, RangeTblEntry *rte)
 		return;
 	access = warden_facts_access(facts, &relation->object,
 								 (permissions->requiredPerms & ACL_SELECT) ? WARDEN_CLASS_READ : 0);
+	/* SELECT … FOR UPDATE of the audit would hold up its writer */
+	if ((relation->object.flags & WARDEN_OBJECT_AUDIT) && (permissions->requiredPerms & ACL_UPDATE))
+	{
+		access->classes |= WARDEN_CLASS_UPDATE;
+		facts->statement.classes |= WARDEN_CLASS_UPDATE;
+	}
 	add_columns(access, permissions);
 	if (relation->maskable && access->read_count > 0)
 		warden_facts_masked(access, relation);

@@ -39,7 +39,7 @@ warden_sql_require_preload(PG_FUNCTION_ARGS)
 }
 
 void
-warden_sql_ready(void)
+warden_ready(void)
 {
 	require_preload();
 	if (!warden_governed())
@@ -50,7 +50,7 @@ warden_sql_ready(void)
 }
 
 void
-warden_sql_not_null(FunctionCallInfo fcinfo, int arg, const char *name)
+warden_not_null(FunctionCallInfo fcinfo, int arg, const char *name)
 {
 	if (PG_ARGISNULL(arg))
 		ereport(ERROR,
@@ -58,7 +58,7 @@ warden_sql_not_null(FunctionCallInfo fcinfo, int arg, const char *name)
 }
 
 void
-warden_sql_policy_changed(Oid table)
+warden_policy_changed(Oid table)
 {
 	CacheInvalidateRelcacheByRelid(table);
 	CommandCounterIncrement();
@@ -66,7 +66,7 @@ warden_sql_policy_changed(Oid table)
 
 /* Who sees what has changed: plans over masked tables are to be made anew everywhere. */
 void
-warden_sql_masks_changed(void)
+warden_masks_changed(void)
 {
 	for (int i = 0; i < warden_mask_count; i++)
 		CacheInvalidateRelcacheByRelid(warden_masks[i].relation);
@@ -148,8 +148,8 @@ check_guard(FunctionCallInfo fcinfo, WardenGuard *guard)
 	bool		valid;
 
 	for (int i = 0; i < (int) lengthof(names); i++)
-		warden_sql_not_null(fcinfo, i, names[i]);
-	warden_sql_not_null(fcinfo, 12, "priority");
+		warden_not_null(fcinfo, i, names[i]);
+	warden_not_null(fcinfo, 12, "priority");
 	unavailable_arguments(fcinfo);
 	guard->name = ARG_TEXT(0);
 	guard->action = ARG_TEXT(1);
@@ -179,7 +179,7 @@ warden_sql_guard(PG_FUNCTION_ARGS)
 		"environments = excluded.environments, message = excluded.message, priority = excluded.priority, "
 		"builtin = false", 9, types, values, nulls, 0, 0};
 
-	warden_sql_ready();
+	warden_ready();
 	check_guard(fcinfo, &guard);
 	values[0] = PG_GETARG_DATUM(0);
 	values[1] = PG_GETARG_DATUM(1);
@@ -192,7 +192,7 @@ warden_sql_guard(PG_FUNCTION_ARGS)
 	values[7] = PG_ARGISNULL(11) ? (Datum) 0 : PG_GETARG_DATUM(11);
 	values[8] = PG_GETARG_DATUM(12);
 	warden_internal_run(execute, &statement);
-	warden_sql_policy_changed(warden_catalog.guard_policy);
+	warden_policy_changed(warden_catalog.guard_policy);
 	warden_audit_event(WARDEN_EVENT_POLICY, psprintf("guard %s: %s", warden_cstring(guard.name), warden_cstring(guard.action)));
 	PG_RETURN_VOID();
 }
@@ -204,9 +204,9 @@ warden_sql_unguard(PG_FUNCTION_ARGS)
 	Datum		values[1] = {PG_GETARG_DATUM(0)};
 	Statement	statement = {"DELETE FROM warden.guard_policy WHERE name = $1", 1, types, values, NULL, 0, 0};
 
-	warden_sql_ready();
+	warden_ready();
 	warden_internal_run(execute, &statement);
-	warden_sql_policy_changed(warden_catalog.guard_policy);
+	warden_policy_changed(warden_catalog.guard_policy);
 	if (statement.rows > 0)
 		warden_audit_event(WARDEN_EVENT_POLICY,
 						   psprintf("unguard %s", text_to_cstring(PG_GETARG_TEXT_PP(0))));
@@ -227,9 +227,9 @@ warden_sql_exempt(PG_FUNCTION_ARGS)
 	Statement	statement = {"INSERT INTO warden.exemption_policy (subjects, targets, relations, until, reason) "
 		"VALUES ($1, $2, $3, $4, $5) RETURNING id", 5, types, values, nulls, 0, 0};
 
-	warden_sql_ready();
-	warden_sql_not_null(fcinfo, 0, "subjects");
-	warden_sql_not_null(fcinfo, 1, "targets");
+	warden_ready();
+	warden_not_null(fcinfo, 0, "subjects");
+	warden_not_null(fcinfo, 1, "targets");
 	exemption.subjects = warden_subject_patterns(PG_GETARG_DATUM(0), &exemption.subject_count);
 	exemption.targets = warden_object_patterns(PG_GETARG_DATUM(1), NULL, 0, &exemption.target_count);
 	exemption.until = PG_ARGISNULL(2) ? INT64_MAX : PG_GETARG_TIMESTAMPTZ(2);
@@ -245,8 +245,8 @@ warden_sql_exempt(PG_FUNCTION_ARGS)
 		values[i] = PG_ARGISNULL(i - 1) ? (Datum) 0 : PG_GETARG_DATUM(i - 1);
 	}
 	warden_internal_run(execute, &statement);
-	warden_sql_masks_changed();
-	warden_sql_policy_changed(warden_catalog.exemption_policy);
+	warden_masks_changed();
+	warden_policy_changed(warden_catalog.exemption_policy);
 	warden_audit_event(WARDEN_EVENT_POLICY, psprintf("exempt " INT64_FORMAT, statement.returned));
 	PG_RETURN_INT64(statement.returned);
 }
@@ -258,10 +258,10 @@ warden_sql_revoke_exemption(PG_FUNCTION_ARGS)
 	Datum		values[1] = {PG_GETARG_DATUM(0)};
 	Statement	statement = {"DELETE FROM warden.exemption_policy WHERE id = $1", 1, types, values, NULL, 0, 0};
 
-	warden_sql_ready();
+	warden_ready();
 	warden_internal_run(execute, &statement);
-	warden_sql_masks_changed();
-	warden_sql_policy_changed(warden_catalog.exemption_policy);
+	warden_masks_changed();
+	warden_policy_changed(warden_catalog.exemption_policy);
 	if (statement.rows > 0)
 		warden_audit_event(WARDEN_EVENT_POLICY, psprintf("revoke exemption " INT64_FORMAT, PG_GETARG_INT64(0)));
 	PG_RETURN_BOOL(statement.rows > 0);

@@ -43,8 +43,8 @@ warden_session_roles(const Oid *roles, int count)
 	dirty = true;
 }
 
-static const uint32_t *
-memberships(Oid role, int64_t *count)
+const uint32_t *
+warden_memberships(Oid role, int64_t *count)
 {
 	uint32_t   *found = palloc(sizeof(uint32_t) * (policy_role_count + 1));
 
@@ -88,8 +88,8 @@ gather(void)
 	s->role_oid = GetOuterUserId();
 	s->superuser = superuser_arg(s->role_oid);
 	s->mode = (WardenMode) warden_mode;
-	s->role_memberships = memberships(s->role_oid, &s->role_membership_count);
-	s->user_memberships = memberships(s->session_user_oid, &s->user_membership_count);
+	s->role_memberships = warden_memberships(s->role_oid, &s->role_membership_count);
+	s->user_memberships = warden_memberships(s->session_user_oid, &s->user_membership_count);
 	s->database = warden_text(get_database_name(MyDatabaseId));
 	s->session_user = warden_text(GetUserNameFromId(s->session_user_oid, true));
 	s->role = warden_text(GetUserNameFromId(s->role_oid, true));

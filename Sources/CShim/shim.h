@@ -100,8 +100,7 @@ extern WardenCatalog warden_catalog;
 extern int	warden_internal_depth;
 
 /*
- * True where this statement is to be governed: the database has the extension, this is no parallel worker and not
- * our own work. Loads the policy anew where it has changed. Needs a transaction that is not aborted.
+ * True where this statement is to be governed: the database has the extension, and it is not our own work. Loads the policy anew where it has changed. Needs a transaction that is not aborted.
  */
 extern bool warden_governed(void);
 /* The same from what is known already; needs no catalog access. */
@@ -131,6 +130,8 @@ extern WardenRelation *warden_relation(Oid relid);
 extern void warden_objects_invalidate(Oid relid);
 /* NULL for a column that is dropped or not there. */
 extern char *warden_column_name(Oid relid, AttrNumber attno);
+/* A parent that has none itself; InvalidOid for a relation without parents. */
+extern Oid warden_topmost(Oid relid);
 extern bool warden_is_ancestor(Oid ancestor, Oid relid);
 /* Facts of any other object, in the statement's memory. */
 extern WardenObject *warden_other_object(Oid class_id, Oid object_id);
@@ -141,6 +142,8 @@ extern WardenText warden_session_context;
 extern uint64 warden_session_number;
 extern void warden_session_refresh(void);
 extern void warden_session_dirty(void);
+/* The roles that policies name and the role is a member of, itself first; in the current memory context. */
+extern const uint32_t *warden_memberships(Oid role, int64_t *count);
 /* The roles that policies name; memberships are told for these only. */
 extern void warden_session_roles(const Oid *roles, int count);
 extern bool warden_break_glass_active(void);
@@ -191,12 +194,17 @@ extern void warden_utility_install(void);
 extern void warden_access_install(void);
 /* access.c: the utility statement under way drops our extension */
 extern bool warden_dropping_extension;
+/* cluster.c: in every database, what would take governance away from another */
+extern void warden_cluster_check(Node *utility);
 /* utility.c: the utility statement under way, NULL outside of one */
 extern Node *warden_utility_now;
 extern void warden_masking_install(void);
 
 /* --- masking.c --- */
 extern bool warden_columns_masked(WardenRelation *relation, bool *masked);
+extern bool warden_anything_masked(void);
+/* Raises where the relation holds raw values of masked columns and the session sees masks. */
+extern void warden_refuse_statistics(const WardenRelation *relation);
 /* Was the reference planned for what the session sees now? */
 extern bool warden_rte_fits(RangeTblEntry *rte, WardenRelation *relation);
 
@@ -252,6 +260,7 @@ typedef struct WardenSharedDatabase
 	uint64		written;		/* atomic: the last number in the table, committed */
 	uint64		damaged;
 	uint64		gaps;
+	int64		away_until;		/* TimestampTz: no writer is started before */
 } WardenSharedDatabase;
 
 extern void warden_spool_install(void);
@@ -274,6 +283,9 @@ extern uint64 warden_chain_last_seq(void);
 /* Sees to it that the counter goes on from the table's last number, whatever became of the file. */
 extern void warden_counter_check(int slot);
 extern void warden_wake_writer(int slot);
+/* Asks the writer of a database to leave, and keeps it away for some seconds: a command needs the database alone. */
+extern void warden_writer_leave(int slot);
+extern bool warden_any_database(void);
 extern void warden_wait_for_writer(int slot, long timeout_ms);
 extern void warden_writer_progress(int slot, uint64 written);
 extern void warden_set_launcher(int pid, struct Latch *latch);
@@ -295,9 +307,16 @@ extern void warden_members_from_here(void);
  * dropped before it, and made anew after it where the table is still there.
  */
 extern const char *warden_mask_view_name(Oid relid);
+/* The query of an open masking view; raises where it is not one over that table. */
+extern Query *warden_mask_view_query(Relation view, Oid relid);
+/* masked_ddl.c: raises where a masked subject would reach real values by DDL: a trigger, a foreign key. */
+extern void warden_refuse_masked_ddl(Node *utility);
 /* Makes the view of a table from its policy rows; drops it where there are none left. Inside warden_internal_run only. */
 extern void warden_mask_view_build(Oid relid);
 extern List *warden_mask_views_aside(Node *utility);
 extern void warden_mask_views_restore(List *relations);
+/* A child that leaves its parent keeps the masks it had through it. */
+extern List *warden_masks_leaving(Node *utility);
+extern void warden_masks_keep(List *leavers);
 
 #endif

@@ -12,6 +12,7 @@
 #include "shim.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -26,6 +27,7 @@
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #define SPOOL_DIRECTORY "pg_warden"
 #define SPOOL_FILE "pg_warden/spool"
@@ -425,6 +427,31 @@ warden_wake_writer(int slot)
 		shared->databases[slot].wanted = 1;
 		if (shared->launcher_latch != NULL)
 			SetLatch(shared->launcher_latch);
+	}
+}
+
+bool
+warden_any_database(void)
+{
+	for (int slot = 0; slot < WARDEN_MAX_DATABASES; slot++)
+		if (OidIsValid(spool->databases[slot].database))
+			return true;
+	return false;
+}
+
+void
+warden_writer_leave(int slot)
+{
+	WardenSharedDatabase *database = &shared->databases[slot];
+	int			patience = 500;
+
+	database->away_until = GetCurrentTimestamp() + 5 * USECS_PER_SEC;
+	if (database->writer_pid > 0)
+		kill(database->writer_pid, SIGTERM);
+	while (database->writer_pid > 0 && patience-- > 0)
+	{
+		CHECK_FOR_INTERRUPTS();
+		pg_usleep(10000);
 	}
 }
 

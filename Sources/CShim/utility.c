@@ -91,6 +91,8 @@ copy_through_query(PlannedStmt *pstmt)
 		return pstmt;
 	relid = RangeVarGetRelid(stmt->relation, NoLock, true);
 	relation = OidIsValid(relid) ? warden_relation(relid) : NULL;
+	if (relation != NULL)
+		warden_refuse_statistics(relation);
 	if (relation == NULL || !relation->maskable || relation->relkind != RELKIND_RELATION ||
 		!warden_columns_masked(relation, masked))
 		return pstmt;
@@ -168,6 +170,8 @@ governed_utility(UtilityCall *call)
 
 	warden_utility_facts(&facts, call->pstmt, call->queryString, &has_secret);
 	warden_decide_and_record(&recorded, &facts, text, length, call->pstmt->queryId, has_secret);
+	if (warden_any_masks)
+		warden_refuse_masked_ddl(call->pstmt->utilityStmt);
 	if (IsA(call->pstmt->utilityStmt, CopyStmt))
 		call->pstmt = copy_through_query(call->pstmt);
 	warden_utility_now = call->pstmt->utilityStmt;
@@ -175,9 +179,11 @@ governed_utility(UtilityCall *call)
 	PG_TRY();
 	{
 		List	   *views = warden_mask_views_aside(call->pstmt->utilityStmt);
+		List	   *leavers = warden_masks_leaving(call->pstmt->utilityStmt);
 
 		complete(call, &recorded);
 		warden_mask_views_restore(views);
+		warden_masks_keep(leavers);
 	}
 	PG_FINALLY();
 	{
@@ -194,7 +200,12 @@ warden_ProcessUtility(PlannedStmt *pstmt, const char *queryString, bool readOnly
 {
 	UtilityCall call = {pstmt, queryString, readOnlyTree, context, params, queryEnv, dest, qc};
 
-	if (context == PROCESS_UTILITY_SUBCOMMAND)
+	/* Event triggers are code of users: they do not fire for the extension's own work. */
+	if (warden_internal_depth > 0)
+		call.context = PROCESS_UTILITY_SUBCOMMAND;
+	else
+		warden_cluster_check(pstmt->utilityStmt);
+	if (call.context == PROCESS_UTILITY_SUBCOMMAND)
 		pass_on(&call);
 	else if (IsA(pstmt->utilityStmt, TransactionStmt))
 	{

@@ -21,6 +21,21 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+/* For what has no case of its own the command tag tells. */
+static WardenClasses
+classes_by_tag(const char *tag)
+{
+	if (strncmp(tag, "CREATE ", 7) == 0 || strcmp(tag, "SELECT INTO") == 0)
+		return WARDEN_CLASS_CREATE;
+	if (strncmp(tag, "ALTER ", 6) == 0)
+		return WARDEN_CLASS_ALTER;
+	if (strncmp(tag, "DROP ", 5) == 0)
+		return 0;				/* each object by the object access hook */
+	if (strncmp(tag, "GRANT", 5) == 0 || strncmp(tag, "REVOKE", 6) == 0)
+		return WARDEN_CLASS_GRANT;
+	return WARDEN_CLASS_MISC;
+}
+
 static void
 named_relation(WardenFacts *facts, const RangeVar *name, WardenClasses classes)
 {
@@ -187,27 +202,12 @@ carries_secret(Node *stmt)
 	}
 }
 
-/* For what has no case of its own the command tag tells. */
-static WardenClasses
-classes_by_tag(const char *tag)
-{
-	if (strncmp(tag, "CREATE ", 7) == 0 || strcmp(tag, "SELECT INTO") == 0)
-		return WARDEN_CLASS_CREATE;
-	if (strncmp(tag, "ALTER ", 6) == 0)
-		return WARDEN_CLASS_ALTER;
-	if (strncmp(tag, "DROP ", 5) == 0)
-		return 0;				/* each object by the object access hook */
-	if (strncmp(tag, "GRANT", 5) == 0 || strncmp(tag, "REVOKE", 6) == 0)
-		return WARDEN_CLASS_GRANT;
-	return WARDEN_CLASS_MISC;
-}
-
 /* What is made in a schema of pg_warden is a change of pg_warden. */
 static void
 created_in(WardenFacts *facts, Oid schema)
 {
 	facts->statement.classes |= WARDEN_CLASS_CREATE;
-	if (schema == warden_catalog.schema || schema == warden_catalog.views)
+	if (OidIsValid(schema))
 		(void) warden_facts_access(facts, warden_other_object(NamespaceRelationId, schema), WARDEN_CLASS_CREATE);
 }
 
@@ -241,13 +241,67 @@ altered_extension(WardenFacts *facts, const char *name)
 		(void) warden_facts_access(facts, warden_other_object(ExtensionRelationId, extension), WARDEN_CLASS_ALTER);
 }
 
+/* A change of one of pg_warden's own tables, by a statement that changes others not at all. */
+static void
+named_own(WardenFacts *facts, const RangeVar *name)
+{
+	Oid			relid = RangeVarGetRelid(name, NoLock, true);
+
+	if (OidIsValid(relid) && warden_is_own_object(RelationRelationId, relid))
+		warden_facts_relation(facts, relid, WARDEN_CLASS_ALTER);
+}
+
+/* A lock on the audit would hold up the writer, and then everybody. */
+static void
+locked(WardenFacts *facts, LockStmt *stmt)
+{
+	ListCell   *cell;
+
+	facts->statement.classes |= WARDEN_CLASS_MISC;
+	foreach(cell, stmt->relations)
+		if (stmt->mode > AccessShareLock)
+			named_own(facts, lfirst(cell));
+}
+
+static void
+moved_to_schema(WardenFacts *facts, AlterObjectSchemaStmt *stmt)
+{
+	Oid			schema = get_namespace_oid(stmt->newschema, true);
+
+	facts->statement.classes |= WARDEN_CLASS_ALTER;
+	named_relation(facts, stmt->relation, WARDEN_CLASS_ALTER);
+	if (OidIsValid(schema))
+		(void) warden_facts_access(facts, warden_other_object(NamespaceRelationId, schema), WARDEN_CLASS_CREATE);
+}
+
+/* Functions in these languages are the server's own code, or any code of the host. */
+static bool
+is_native_function(CreateFunctionStmt *stmt)
+{
+	ListCell   *cell;
+
+	foreach(cell, stmt->options)
+	{
+		DefElem    *option = lfirst(cell);
+
+		if (strcmp(option->defname, "language") == 0 && (pg_strcasecmp(strVal(option->arg), "internal") == 0 ||
+														 pg_strcasecmp(strVal(option->arg), "c") == 0))
+			return true;
+	}
+	return false;
+}
+
 static void
 relation_facts(WardenFacts *facts, Node *stmt, const char *tag)
 {
+	ListCell   *cell;
+
 	switch (nodeTag(stmt))
 	{
 		case T_CreateStmt:
 			created_relation(facts, ((CreateStmt *) stmt)->relation);
+			foreach(cell, ((CreateStmt *) stmt)->inhRelations)
+				named_own(facts, lfirst(cell));
 			break;
 		case T_CreateTableAsStmt:
 			created_relation(facts, ((CreateTableAsStmt *) stmt)->into->rel);
@@ -260,6 +314,11 @@ relation_facts(WardenFacts *facts, Node *stmt, const char *tag)
 			break;
 		case T_CreateFunctionStmt:
 			created_function(facts, ((CreateFunctionStmt *) stmt)->funcname);
+			if (is_native_function((CreateFunctionStmt *) stmt))
+				facts->statement.classes |= WARDEN_CLASS_SYSTEM;
+			break;
+		case T_LockStmt:
+			locked(facts, (LockStmt *) stmt);
 			break;
 		case T_AlterExtensionStmt:
 			altered_extension(facts, ((AlterExtensionStmt *) stmt)->extname);
@@ -274,7 +333,7 @@ relation_facts(WardenFacts *facts, Node *stmt, const char *tag)
 			named_relation(facts, ((RenameStmt *) stmt)->relation, WARDEN_CLASS_ALTER);
 			break;
 		case T_AlterObjectSchemaStmt:
-			named_relation(facts, ((AlterObjectSchemaStmt *) stmt)->relation, WARDEN_CLASS_ALTER);
+			moved_to_schema(facts, (AlterObjectSchemaStmt *) stmt);
 			break;
 		case T_CreateTrigStmt:
 			named_relation(facts, ((CreateTrigStmt *) stmt)->relation, WARDEN_CLASS_CREATE);
@@ -346,6 +405,11 @@ statement_classes(WardenFacts *facts, Node *stmt)
 		case T_AlterSystemStmt:
 		case T_LoadStmt:
 			facts->statement.classes |= WARDEN_CLASS_SYSTEM;
+			return true;
+		case T_CreateSubscriptionStmt:
+		case T_AlterSubscriptionStmt:
+			/* what is replicated is written without a statement */
+			facts->statement.classes |= WARDEN_CLASS_SYSTEM | classes_by_tag((const char *) facts->statement.command.bytes);
 			return true;
 		case T_CreateExtensionStmt:
 		case T_CreatePLangStmt:

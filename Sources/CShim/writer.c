@@ -37,6 +37,9 @@
 /* Records per transaction; bounds memory and the time to the first visible row. */
 #define BATCH 8192
 
+/* A writer that had nothing to do for so long leaves, in microseconds. */
+#define IDLE_EXIT (60 * USECS_PER_SEC)
+
 PGDLLEXPORT void warden_worker_launcher(Datum arg);
 PGDLLEXPORT void warden_worker_writer(Datum arg);
 
@@ -87,6 +90,21 @@ is_running(BackgroundWorkerHandle *handle)
 	return status == BGWH_STARTED || status == BGWH_NOT_YET_STARTED;
 }
 
+static bool
+has_backlog(Oid database)
+{
+	for (int i = 0; i < warden_ring_total(); i++)
+	{
+		WardenRing *ring = warden_ring_at(i);
+
+		if (ring->database == database && ring->state != WARDEN_RING_FREE &&
+			(warden_load_acquire(&ring->head) != warden_load_acquire(&ring->tail) ||
+			 ring->state == WARDEN_RING_ORPHANED))
+			return true;
+	}
+	return false;
+}
+
 static void
 look_after_databases(void)
 {
@@ -99,7 +117,8 @@ look_after_databases(void)
 		WardenSharedDatabase *database = warden_shared_database(slot);
 		Oid			oid = warden_spool_database(slot)->database;
 
-		if (!OidIsValid(oid) || !database->wanted || database->writer_pid != 0 || is_running(handles[slot]))
+		if (!OidIsValid(oid) || database->writer_pid != 0 || is_running(handles[slot]) || now < database->away_until ||
+			!(database->wanted || has_backlog(oid)))
 			continue;
 		/* a writer that fails at once is not started in a tight loop */
 		if (started[slot] + USECS_PER_SEC / 2 > now)
@@ -386,6 +405,7 @@ writer_setup(Writer *writer, int slot)
 	SetConfigOption("statement_timeout", "0", PGC_USERSET, PGC_S_OVERRIDE);
 	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_OVERRIDE);
 	SetConfigOption("default_transaction_isolation", "read committed", PGC_USERSET, PGC_S_OVERRIDE);
+	shared->wanted = 0;
 	shared->writer_pid = MyProcPid;
 	shared->writer_latch = MyLatch;
 	on_shmem_exit(writer_exit, Int32GetDatum(slot));
@@ -396,6 +416,7 @@ void
 warden_worker_writer(Datum arg)
 {
 	Writer		writer = {0};
+	TimestampTz busy = GetCurrentTimestamp();
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
@@ -408,7 +429,13 @@ warden_worker_writer(Datum arg)
 		CHECK_FOR_INTERRUPTS();
 		find_rings(&writer);
 		while (anything_to_do(&writer) && drain(&writer))
+		{
 			CHECK_FOR_INTERRUPTS();
+			busy = GetCurrentTimestamp();
+		}
+		/* a database at rest does not keep a worker: the launcher starts one when there is something to write */
+		if (GetCurrentTimestamp() - busy > IDLE_EXIT && !anything_to_do(&writer))
+			break;
 		pgstat_report_stat(true);
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, warden_flush_interval,
 						 PG_WAIT_EXTENSION);

@@ -8,6 +8,7 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/partition.h"
 #include "catalog/pg_type.h"
 #include "common/cryptohash.h"
 #include "executor/executor.h"
@@ -77,6 +78,19 @@ make_partition(void *arg)
 								 partition_name(day), day_literal(day), day_literal(day + 1)), 0, NULL, NULL, NULL);
 }
 
+/* The name alone proves nothing: what has it must be a partition of the audit, made as we make them. */
+static void
+check_partition(Relation rel)
+{
+	if (rel->rd_rel->relkind != RELKIND_RELATION || !rel->rd_rel->relispartition ||
+		get_partition_parent(RelationGetRelid(rel), true) != warden_catalog.audit_record ||
+		RelationGetDescr(rel)->natts != COLUMNS)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("relation \"%s\" is in the place of a partition of the audit", RelationGetRelationName(rel)),
+				 errhint("Move it out of schema warden, under warden.break_glass(reason).")));
+}
+
 static Oid
 partition_of_day(int64 day)
 {
@@ -94,6 +108,7 @@ open_partition(Partition *partition, int64 day)
 {
 	partition->day = day;
 	partition->rel = table_open(partition_of_day(day), RowExclusiveLock);
+	check_partition(partition->rel);
 	partition->estate = CreateExecutorState();
 	partition->info = makeNode(ResultRelInfo);
 	InitResultRelInfo(partition->info, partition->rel, 1, NULL, 0);

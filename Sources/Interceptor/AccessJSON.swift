@@ -121,7 +121,7 @@ struct AccessJSON {
 
   /// jsonb refuses \u0000, so a zero counts as what is not UTF-8.
   private mutating func writeCharacter(_ byte: UInt8, isASCII: Bool) {
-    guard isASCII, byte != 0 else { return writer.append("\\ufffd") }
+    guard isASCII, byte != 0 else { return writer.append("?") }
     if byte == 0x22 || byte == 0x5C {
       writer.append(0x5C)
     } else if byte < 0x20 {

@@ -34,7 +34,7 @@ enum SelfProtection {
 
   private static let rowChanges: WardenClasses =
     WARDEN_CLASS_INSERT | WARDEN_CLASS_UPDATE | WARDEN_CLASS_DELETE | WARDEN_CLASS_MERGE | WARDEN_CLASS_UPDATE_ALL
-    | WARDEN_CLASS_DELETE_ALL | WARDEN_CLASS_TRUNCATE
+    | WARDEN_CLASS_DELETE_ALL | WARDEN_CLASS_TRUNCATE | WARDEN_CLASS_ALTER | WARDEN_CLASS_DROP_COLUMN | WARDEN_CLASS_DROP
 
   private static func isGrantOfRole(_ command: TextView) -> Bool {
     command.equals("GRANT ROLE") || command.equals("REVOKE ROLE")

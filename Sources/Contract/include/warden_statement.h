@@ -50,7 +50,7 @@ static const WardenObjectFlags WARDEN_OBJECT_OWN = 1u << 1;
 static const WardenObjectFlags WARDEN_OBJECT_AUDIT = 1u << 2;
 /* in pg_catalog or information_schema */
 static const WardenObjectFlags WARDEN_OBJECT_CATALOG = 1u << 3;
-/* holds column statistics, that is raw values: pg_statistic, pg_statistic_ext_data */
+/* holds raw values of other tables: pg_statistic, pg_statistic_ext_data, TOAST tables */
 static const WardenObjectFlags WARDEN_OBJECT_STATISTICS = 1u << 4;
 
 /*
