@@ -8,7 +8,6 @@
 #include "access/sysattr.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
-#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
@@ -93,7 +92,8 @@ never_null(Node *node, const Target *target)
 
 	if (!IsA(node, Var) || var->varno != (int) target->rti)
 		return false;
-	if (var->varattno < 0)
+	/* system columns; and the row itself, which is there, whatever its columns are */
+	if (var->varattno <= 0)
 		return true;
 	rte = rt_fetch(target->rti, target->rtable);
 	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(rte->relid), Int16GetDatum(var->varattno));
@@ -187,7 +187,8 @@ excludes_rows(Node *condition, const Target *target)
 		return !is_never_true(get_notclausearg((Expr *) condition));
 	if (IsA(condition, ScalarArrayOpExpr))
 		return !is_in_own_array((ScalarArrayOpExpr *) condition);
-	if (IsA(condition, NullTest) && ((NullTest *) condition)->nulltesttype == IS_NOT_NULL)
+	if (IsA(condition, NullTest) && ((NullTest *) condition)->nulltesttype == IS_NOT_NULL &&
+		!((NullTest *) condition)->argisrow)
 		return !never_null((Node *) ((NullTest *) condition)->arg, target);
 	if (IsA(condition, OpExpr))
 		return !compares_with_itself((Expr *) condition);
@@ -339,6 +340,7 @@ typedef struct Modified
 	PlannedStmt *plan;
 } Modified;
 
+/* `qual`: what a MERGE action asks for besides, as the plan has it, a list that is ANDed. */
 static WardenClasses
 whole_table(ModifyTable *node, PlannedStmt *plan, WardenClasses all, Node *qual)
 {
@@ -349,7 +351,7 @@ whole_table(ModifyTable *node, PlannedStmt *plan, WardenClasses all, Node *qual)
 		Target		target = {(Index) lfirst_int(cell), plan->rtable};
 
 		if (scans_target(outerPlan(node), &target) && !limits(outerPlan(node), &target) &&
-			!any_excludes(make_ands_implicit((Expr *) qual), &target))
+			!any_excludes((List *) qual, &target))
 			return all;
 	}
 	return 0;

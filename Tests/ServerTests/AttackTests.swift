@@ -138,7 +138,7 @@ extension ServerTests {
         $$BEGIN IF tg_tag = 'CREATE VIEW' THEN RAISE EXCEPTION 'seen'; END IF; END$$;
         CREATE EVENT TRIGGER et ON ddl_command_end EXECUTE FUNCTION lab.et();
         """)
-      defer { try? shop.admin.query("ALTER EVENT TRIGGER et DISABLE; ALTER EVENT TRIGGER et RENAME TO et_off") }
+      defer { _ = try? shop.admin.query("ALTER EVENT TRIGGER et DISABLE; ALTER EVENT TRIGGER et RENAME TO et_off") }
       try shop.admin.query("SELECT warden.mask('shop.customers.city', 'redact')")
       #expect(shop.admin.error("CREATE VIEW lab.v AS SELECT 1")?.message == "seen")
     }
