@@ -13,6 +13,7 @@ TITLES = {
     "bare": "bare",
     "pg_stat_statements": "pg_stat_statements",
     "pgaudit": "pgaudit, log = all",
+    "warden_idle": "pg_warden preloaded, not created",
     "warden_guards": "pg_warden, guards only",
     "warden_audit": "pg_warden, everything recorded",
 }

@@ -18,7 +18,7 @@ cores=$(nproc)
 # Enough to saturate the cores, and more than one client per core: README.md, Clients.
 clients=${BENCH_CLIENTS:-$(( 4 * cores ))}
 jobs=${BENCH_JOBS:-$(( cores < clients ? cores : clients ))}
-all_variants='bare pg_stat_statements pgaudit warden_guards warden_audit'
+all_variants='bare pg_stat_statements pgaudit warden_idle warden_guards warden_audit'
 all_workloads='select_prepared update_prepared select_simple tpcb_prepared'
 variants=${BENCH_VARIANTS:-$all_variants}
 workloads=${BENCH_WORKLOADS:-select_prepared update_prepared select_simple}
@@ -189,6 +189,7 @@ variant_conf() {
         bare) ;;
         pg_stat_statements) echo "shared_preload_libraries = 'pg_stat_statements'" ;;
         pgaudit)            echo "shared_preload_libraries = 'pgaudit'"; echo "pgaudit.log = 'all'" ;;
+        warden_idle)        echo "shared_preload_libraries = 'pg_warden'" ;;
         warden_guards)      echo "shared_preload_libraries = 'pg_warden'"; echo "warden.audit = 'none'" ;;
         warden_audit)       echo "shared_preload_libraries = 'pg_warden'"; echo "warden.audit = 'all'" ;;
     esac
@@ -218,6 +219,7 @@ setup() {
         start "$v"
         case $v in
             pg_stat_statements|pgaudit) sql "$v" -c "CREATE EXTENSION $v" ;;
+            warden_idle) ;;   # preloaded, and no database has the extension
             warden_*)
                 sql "$v" -c 'CREATE EXTENSION pg_warden' || die "CREATE EXTENSION pg_warden failed (above)"
                 check_warden "$v" ;;
@@ -316,6 +318,7 @@ measure() {   # ROUND WORKLOAD VARIANT POSITION
     case $v in
         pg_stat_statements) sql "$v" -c 'SELECT pg_stat_statements_reset()' >/dev/null ;;
         pgaudit)            sql "$v" -c "SELECT 'bench-mark'" >/dev/null ;;   # found again in the log
+        warden_idle) ;;
         warden_*)           seq0=$(ask "$v" "SELECT coalesce(warden.flush('120 seconds'), 0)") ;;
     esac
     read -r wal0 size0 < <(counters "$v")
@@ -336,7 +339,7 @@ measure() {   # ROUND WORKLOAD VARIANT POSITION
     read -r user system < <(tail -n 1 run.time)
     [[ -n $transactions ]] && expected=$(( transactions * $(per_transaction "$w") ))
 
-    if [[ $v == warden_* ]]; then
+    if [[ $v == warden_* && $v != warden_idle ]]; then
         seq1=$(ask "$v" "SELECT coalesce(warden.flush('120 seconds'), 0)")
         drain=$(awk -v a="$t0" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.3f", b - a }')
     fi

@@ -196,11 +196,25 @@ CREATE TABLE warden.audit_context (
 );
 COMMENT ON TABLE warden.audit_context IS 'Who acted, for records of the audit; written by the audit writer only';
 
+-- What records say of the kind of statement: the same for many records, and the longest part of most of them.
+CREATE TABLE warden.audit_shape (
+    id       bigint PRIMARY KEY,
+    digest   bytea NOT NULL UNIQUE,
+    class    text,
+    command  text,
+    decision text,
+    guard    text,
+    access   text
+);
+COMMENT ON TABLE warden.audit_shape IS
+'Class, command, decision, guard and objects touched, for records of the audit; written by the audit writer only';
+
 -- Fixed-width columns first: no padding, and the writer fills them fastest.
 CREATE TABLE warden.audit_record (
     seq               bigint NOT NULL,
     at                timestamptz NOT NULL,
     context           bigint NOT NULL,
+    shape             bigint NOT NULL,
     session           bigint NOT NULL,
     statement_no      bigint,
     last_statement_no bigint,
@@ -212,15 +226,10 @@ CREATE TABLE warden.audit_record (
     bytes             bigint,
     duration          bigint,
     event             text NOT NULL,
-    class             text,
-    command           text,
-    decision          text,
     outcome           text,
-    guard             text,
     sqlstate          text,
     error             text,
     statement         text,
-    access            text,
     hash              bytea NOT NULL
 ) PARTITION BY RANGE (at);
 COMMENT ON TABLE warden.audit_record IS
@@ -247,9 +256,9 @@ CREATE VIEW warden.audit_log AS
            c.database_name::name AS database_name, c.session_user_name::name AS session_user_name,
            c.role_name::name AS role_name, c.identity, c.agent, c.application_name,
            c.client_addr::inet AS client_addr, c.environment, c.intent, c.ticket, c.run,
-           NULL::jsonb AS tags, r.class, r.command, r.statement,
+           NULL::jsonb AS tags, s.class, s.command, r.statement,
            pg_catalog.lpad(pg_catalog.to_hex(r.statement_hash), 16, '0') AS statement_hash,
-           NULL::text[] AS parameters, r.decision, r.guard, r.request_id,
+           NULL::text[] AS parameters, s.decision, s.guard, r.request_id,
            COALESCE(ending.outcome, r.outcome) AS outcome,
            COALESCE(r.sqlstate, completion.sqlstate) AS sqlstate,
            COALESCE(r.error, completion.error) AS error,
@@ -259,6 +268,7 @@ CREATE VIEW warden.audit_log AS
            r.session::text || '/' || r.transaction::text AS transaction_id, r.hash
       FROM warden.audit_record r
       LEFT JOIN warden.audit_context c ON c.id = r.context
+      LEFT JOIN warden.audit_shape s ON s.id = r.shape
       -- the end of a statement that was written while it ran
       LEFT JOIN LATERAL (
             SELECT a.sqlstate, a.error, a.rows, a.bytes, a.duration
@@ -282,9 +292,10 @@ CREATE VIEW warden.audit_access AS
     SELECT r.seq, a.relation, a.oid AS relation_oid, a.action,
            a.columns, a.masked_columns, NULL::text[] AS labels, NULL::text AS via
       FROM warden.audit_record r
-     CROSS JOIN LATERAL pg_catalog.json_to_recordset(r.access::json)
+      JOIN warden.audit_shape s ON s.id = r.shape
+     CROSS JOIN LATERAL pg_catalog.json_to_recordset(s.access::json)
            AS a(relation text, oid oid, kind text, action text, columns text[], masked_columns text[])
-     WHERE r.access IS NOT NULL;
+     WHERE s.access IS NOT NULL;
 COMMENT ON VIEW warden.audit_access IS
 'What each recorded statement touched: a row per relation and action, with the columns, and those seen masked';
 
@@ -321,7 +332,7 @@ DO $$
 DECLARE
     own text;
 BEGIN
-    FOREACH own IN ARRAY ARRAY['guard_policy', 'mask_policy', 'exemption_policy', 'audit_context', 'audit_record',
+    FOREACH own IN ARRAY ARRAY['guard_policy', 'mask_policy', 'exemption_policy', 'audit_context', 'audit_shape', 'audit_record',
                                'audit_chain'] LOOP
         EXECUTE pg_catalog.format('CREATE TRIGGER protect_rows BEFORE INSERT OR UPDATE OR DELETE ON warden.%I '
                                   'FOR EACH ROW EXECUTE FUNCTION warden.protect_rows()', own);

@@ -229,10 +229,11 @@ verify_rows(void *arg)
 	SPIPlanPtr	plan = SPI_prepare_cursor(
 		"SELECT r.seq, (extract(epoch FROM r.at - timestamptz '2000-01-01 00:00:00+00') * 1000000)::bigint, r.session, "
 		"r.statement_no, r.last_statement_no, r.parent_no, r.transaction, r.statement_hash, r.request_id, "
-		"r.rows, r.bytes, r.duration, r.event, r.class, r.command, r.decision, r.outcome, r.guard, r.sqlstate, "
-		"r.error, r.statement, r.access, c.database_name, c.session_user_name, c.role_name, c.identity, c.agent, "
+		"r.rows, r.bytes, r.duration, r.event, s.class, s.command, s.decision, r.outcome, s.guard, r.sqlstate, "
+		"r.error, r.statement, s.access, c.database_name, c.session_user_name, c.role_name, c.identity, c.agent, "
 		"c.application_name, c.client_addr, c.environment, c.intent, c.ticket, c.run, r.hash "
-		"FROM warden.audit_record r LEFT JOIN warden.audit_context c ON c.id = r.context ORDER BY r.seq",
+		"FROM warden.audit_record r LEFT JOIN warden.audit_context c ON c.id = r.context "
+		"LEFT JOIN warden.audit_shape s ON s.id = r.shape ORDER BY r.seq",
 		0, NULL, CURSOR_OPT_NO_SCROLL);
 	Portal		portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
 	MemoryContext memory = AllocSetContextCreate(CurrentMemoryContext, "pg_warden verify", ALLOCSET_DEFAULT_SIZES);

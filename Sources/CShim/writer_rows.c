@@ -11,11 +11,12 @@
 #include "catalog/partition.h"
 #include "catalog/pg_type.h"
 #include "common/cryptohash.h"
+#include "common/hashfn.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
+#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
-#include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/datetime.h"
@@ -23,7 +24,7 @@
 
 /* Rows per call of table_multi_insert. */
 #define ROWS 500
-#define COLUMNS 24
+#define COLUMNS 20
 
 typedef struct Partition
 {
@@ -33,6 +34,8 @@ typedef struct Partition
 	EState	   *estate;
 	BulkInsertState bulk;
 	TupleTableSlot *slots[ROWS];
+	int64		at[ROWS];
+	bool		is_amendment[ROWS];
 	int			filled;
 	int			made;
 	MemoryContext row_memory;
@@ -120,6 +123,40 @@ open_partition(Partition *partition, int64 day)
 }
 
 static void
+index_row(Partition *partition, int i)
+{
+	list_free(WARDEN_INSERT_INDEXES(partition->info, partition->slots[i], partition->estate));
+	ResetPerTupleExprContext(partition->estate);
+}
+
+/*
+ * Indexes the rows from `first` on that are in the same block; the row behind them. BRIN keeps the least and the
+ * greatest value of a range of blocks, so the rows in between tell it nothing: seq only grows, the extremes of `at` are
+ * looked for. The other index has amendments only.
+ */
+static int
+index_block(Partition *partition, int first)
+{
+	BlockNumber block = ItemPointerGetBlockNumber(&partition->slots[first]->tts_tid);
+	int			end = first;
+	int			earliest = first;
+	int			latest = first;
+
+	while (end < partition->filled && ItemPointerGetBlockNumber(&partition->slots[end]->tts_tid) == block)
+	{
+		if (partition->at[end] < partition->at[earliest])
+			earliest = end;
+		if (partition->at[end] > partition->at[latest])
+			latest = end;
+		end++;
+	}
+	for (int i = first; i < end; i++)
+		if (i == first || i == end - 1 || i == earliest || i == latest || partition->is_amendment[i])
+			index_row(partition, i);
+	return end;
+}
+
+static void
 flush_rows(Partition *partition)
 {
 	MemoryContext caller;
@@ -130,13 +167,10 @@ flush_rows(Partition *partition)
 	table_multi_insert(partition->rel, partition->slots, partition->filled, GetCurrentCommandId(true), 0,
 					   partition->bulk);
 	MemoryContextSwitchTo(caller);
+	for (int i = 0; i < partition->filled;)
+		i = index_block(partition, i);
 	for (int i = 0; i < partition->filled; i++)
-	{
-		if (partition->info->ri_NumIndices > 0)
-			list_free(WARDEN_INSERT_INDEXES(partition->info, partition->slots[i], partition->estate));
-		ResetPerTupleExprContext(partition->estate);
 		ExecClearTuple(partition->slots[i]);
-	}
 	partition->filled = 0;
 	MemoryContextReset(partition->row_memory);
 }
@@ -158,14 +192,7 @@ close_partition(Partition *partition)
 	partition->rel = NULL;
 }
 
-/* --- contexts --- */
-
-typedef struct ContextEntry
-{
-	int64		length;
-	uint64		id;
-	uint8		bytes[1000];
-} ContextEntry;
+/* --- contexts and shapes: said once, in tables of their own --- */
 
 static Datum
 text_or_null(WardenText text, char *null)
@@ -175,90 +202,206 @@ text_or_null(WardenText text, char *null)
 		PointerGetDatum(cstring_to_text_with_len((const char *) text.bytes, (int) text.length));
 }
 
-typedef struct ContextSearch
-{
-	const WardenAuditRow *row;
-	uint64		id;
-} ContextSearch;
-
+/* SHA-256 over texts, each with its length, so that no two lists of texts are the same bytes. */
 static bytea *
-context_digest(WardenText context)
+texts_digest(const WardenText *texts, int count)
 {
 	bytea	   *digest = palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
 	pg_cryptohash_ctx *hash = pg_cryptohash_create(PG_SHA256);
+	bool		failed = hash == NULL || pg_cryptohash_init(hash) < 0;
 
-	if (hash == NULL || pg_cryptohash_init(hash) < 0 ||
-		pg_cryptohash_update(hash, context.bytes, context.length) < 0 ||
-		pg_cryptohash_final(hash, (uint8 *) VARDATA(digest), PG_SHA256_DIGEST_LENGTH) < 0)
+	for (int i = 0; i < count && !failed; i++)
+	{
+		int64		length = texts[i].bytes ? texts[i].length : -1;
+
+		failed = pg_cryptohash_update(hash, (uint8 *) &length, sizeof(length)) < 0 ||
+			(length > 0 && pg_cryptohash_update(hash, texts[i].bytes, length) < 0);
+	}
+	if (failed || pg_cryptohash_final(hash, (uint8 *) VARDATA(digest), PG_SHA256_DIGEST_LENGTH) < 0)
 		elog(ERROR, "pg_warden: SHA-256 failed");
 	pg_cryptohash_free(hash);
 	SET_VARSIZE(digest, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
 	return digest;
 }
 
-static void
-store_context(const WardenAuditRow *row, Datum digest)
-{
-	const WardenText fields[] = {row->database, row->session_user, row->role, row->identity, row->agent,
-		row->application, row->client_address, row->environment, row->intent, row->ticket, row->run};
-	Oid			types[13] = {INT8OID, BYTEAOID};
-	Datum		values[13] = {Int64GetDatum((int64) row->seq), digest};
-	char		nulls[14] = "  ";
+#define DETAILS_MAX 11
 
-	for (int i = 0; i < 11; i++)
+/* Texts that are a row of a table of their own; `id` is what records refer to it by. */
+typedef struct Details
+{
+	const char *table;
+	const WardenText *texts;
+	int			count;
+	uint64		id;				/* in: the number to give to a new row */
+} Details;
+
+static void
+store_details(Details *details, Datum digest)
+{
+	Oid			types[DETAILS_MAX + 2] = {INT8OID, BYTEAOID};
+	Datum		values[DETAILS_MAX + 2] = {Int64GetDatum((int64) details->id), digest};
+	char		nulls[DETAILS_MAX + 3] = "  ";
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "INSERT INTO warden.%s VALUES ($1, $2", details->table);
+	for (int i = 0; i < details->count; i++)
 	{
 		types[i + 2] = TEXTOID;
-		values[i + 2] = text_or_null(fields[i], &nulls[i + 2]);
+		values[i + 2] = text_or_null(details->texts[i], &nulls[i + 2]);
+		appendStringInfo(&sql, ", $%d", i + 3);
 	}
-	nulls[13] = '\0';
-	warden_internal_sql("INSERT INTO warden.audit_context VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-						13, types, values, nulls);
+	nulls[details->count + 2] = '\0';
+	appendStringInfoChar(&sql, ')');
+	warden_internal_sql(sql.data, details->count + 2, types, values, nulls);
 }
 
+/* Ids are the numbers of the first records that said so: they need no counter. */
 static void
-find_context(void *arg)
+find_details(void *arg)
 {
-	ContextSearch *search = arg;
+	Details    *details = arg;
 	Oid			types[1] = {BYTEAOID};
-	Datum		digest = PointerGetDatum(context_digest(search->row->context));
+	Datum		digest = PointerGetDatum(texts_digest(details->texts, details->count));
 
-	if (warden_internal_sql("SELECT id FROM warden.audit_context WHERE digest = $1", 1, types, &digest, NULL) > 0)
+	if (warden_internal_sql(psprintf("SELECT id FROM warden.%s WHERE digest = $1", details->table), 1, types, &digest,
+							NULL) > 0)
 	{
 		bool		isnull;
 
-		search->id = (uint64) DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+		details->id = (uint64) DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 		return;
 	}
-	store_context(search->row, digest);
-	search->id = search->row->seq;
+	store_details(details, digest);
+}
+
+/* What was looked up lately. An error ends the writer, so an entry never outlives what it tells of. */
+typedef struct Known
+{
+	uint8	   *key;
+	int64		key_length;
+	uint64		id;
+	WardenText	json;
+} Known;
+
+#define KNOWN_CONTEXTS 64
+#define KNOWN_SHAPES 512
+
+static Known known_contexts[KNOWN_CONTEXTS];
+static Known known_shapes[KNOWN_SHAPES];
+
+/* Dropped and made again, the extension's tables are others. */
+static void
+forget_other_extension(void)
+{
+	static Oid	extension = InvalidOid;
+
+	if (extension != warden_catalog.extension)
+	{
+		for (int i = 0; i < KNOWN_CONTEXTS; i++)
+			known_contexts[i].key_length = -1;
+		for (int i = 0; i < KNOWN_SHAPES; i++)
+			known_shapes[i].key_length = -1;
+	}
+	extension = warden_catalog.extension;
+}
+
+static void
+remember(Known *known, const uint8 *key, int64 length, uint64 id, WardenText json)
+{
+	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+
+	if (known->key != NULL)
+		pfree(known->key);
+	known->key_length = -1;
+	known->key = palloc(length + json.length + 1);
+	memcpy(known->key, key, length);
+	if (json.bytes != NULL)
+		memcpy(known->key + length, json.bytes, json.length);
+	known->json = json;
+	known->json.bytes = json.bytes ? known->key + length : NULL;
+	known->id = id;
+	known->key_length = length;
+	MemoryContextSwitchTo(caller);
 }
 
 /* The id of the row's context: usually the one that the session had a record ago. */
 static uint64
 context_id(const WardenAuditRow *row)
 {
-	static ContextEntry cache[64];
-	static Oid	extension = InvalidOid;
-	ContextEntry *entry = &cache[row->session % lengthof(cache)];
-	ContextSearch search = {row, 0};
+	Known	   *known = &known_contexts[row->session % KNOWN_CONTEXTS];
+	const WardenText fields[] = {row->database, row->session_user, row->role, row->identity, row->agent,
+		row->application, row->client_address, row->environment, row->intent, row->ticket, row->run};
+	Details		details = {"audit_context", fields, lengthof(fields), row->seq};
 
-	/* dropped and made again, its tables are others */
-	if (extension != warden_catalog.extension)
-		memset(cache, 0, sizeof(cache));
-	extension = warden_catalog.extension;
+	if (known->key_length == row->context.length && memcmp(known->key, row->context.bytes, known->key_length) == 0)
+		return known->id;
+	warden_internal_run(find_details, &details);
+	remember(known, row->context.bytes, row->context.length, details.id, warden_text(NULL));
+	return details.id;
+}
 
-	if (entry->length == row->context.length && entry->length > 0 &&
-		memcmp(entry->bytes, row->context.bytes, entry->length) == 0)
-		return entry->id;
-	/* an error ends the writer, so the cache never outlives what it tells of */
-	warden_internal_run(find_context, &search);
-	if (row->context.length <= (int64) sizeof(entry->bytes))
+/* All that a shape is made of, side by side, to be compared at once; 0 where it is too long for that. */
+static int64
+shape_key(const WardenAuditRow *row, uint8 *key, int64 capacity)
+{
+	const WardenText parts[] = {row->statement_class, row->command, row->decision, row->guard, row->access_list};
+	int64		length = 0;
+
+	for (size_t i = 0; i < lengthof(parts); i++)
 	{
-		memcpy(entry->bytes, row->context.bytes, row->context.length);
-		entry->length = row->context.length;
-		entry->id = search.id;
+		int64		part = parts[i].bytes ? parts[i].length : -1;
+
+		if (length + (int64) sizeof(part) + Max(part, 0) > capacity)
+			return 0;
+		memcpy(key + length, &part, sizeof(part));
+		length += sizeof(part);
+		if (part > 0)
+			memcpy(key + length, parts[i].bytes, part);
+		length += Max(part, 0);
 	}
-	return search.id;
+	return length;
+}
+
+static WardenText valid_text(WardenText text);
+
+static WardenText
+access_json(WardenText list)
+{
+	static uint8_t bytes[65536];
+	WardenBuffer out = {bytes, sizeof(bytes), 0};
+
+	if (list.bytes == NULL)
+		return warden_text(NULL);
+	SWIFT(warden_access_json(list, &out));
+	return valid_text((WardenText) {bytes, out.length});
+}
+
+/* The id of the row's shape; fills in the JSON of what it touched. */
+static uint64
+shape_id(WardenAuditRow *row)
+{
+	static uint8 key[16384];
+	int64		length = shape_key(row, key, sizeof(key));
+	Known	   *known = &known_shapes[hash_bytes(key, (int) length) % KNOWN_SHAPES];
+	WardenText	texts[5];
+	Details		details = {"audit_shape", texts, lengthof(texts), row->seq};
+
+	if (length > 0 && known->key_length == length && memcmp(known->key, key, length) == 0)
+	{
+		row->access = known->json;
+		return known->id;
+	}
+	row->access = access_json(row->access_list);
+	texts[0] = row->statement_class;
+	texts[1] = row->command;
+	texts[2] = row->decision;
+	texts[3] = row->guard;
+	texts[4] = row->access;
+	warden_internal_run(find_details, &details);
+	if (length > 0)
+		remember(known, key, length, details.id, row->access);
+	return details.id;
 }
 
 /* --- rows --- */
@@ -281,7 +424,7 @@ valid_text(WardenText text)
 static void
 make_valid(WardenAuditRow *row)
 {
-	WardenText *texts[] = {&row->command, &row->statement, &row->guard, &row->error, &row->access, &row->database,
+	WardenText *texts[] = {&row->command, &row->statement, &row->guard, &row->error, &row->database,
 		&row->session_user, &row->role, &row->identity, &row->agent, &row->application, &row->client_address,
 		&row->environment, &row->intent, &row->ticket, &row->run};
 
@@ -306,16 +449,16 @@ put_text(TupleTableSlot *slot, int column, WardenText text)
 
 /* In the order of the columns of warden.audit_record. */
 static void
-fill_slot(TupleTableSlot *slot, const WardenAuditRow *row, uint64 context, const uint8 *hash)
+fill_slot(TupleTableSlot *slot, const WardenAuditRow *row, uint64 context, uint64 shape, const uint8 *hash)
 {
-	const WardenText texts[] = {row->event, row->statement_class, row->command, row->decision, row->outcome,
-		row->guard, row->sqlstate, row->error, row->statement, row->access};
+	const WardenText texts[] = {row->event, row->outcome, row->sqlstate, row->error, row->statement};
 	WardenText	digest = {hash, PG_SHA256_DIGEST_LENGTH};
 	int			column = 0;
 
 	put_number(slot, column++, (int64) row->seq, false);
 	put_number(slot, column++, row->at, false);
 	put_number(slot, column++, (int64) context, false);
+	put_number(slot, column++, (int64) shape, false);
 	put_number(slot, column++, (int64) row->session, false);
 	put_number(slot, column++, (int64) row->statement_no, row->statement_no == 0);
 	put_number(slot, column++, (int64) row->last_statement_no, row->last_statement_no == 0);
@@ -331,12 +474,21 @@ fill_slot(TupleTableSlot *slot, const WardenAuditRow *row, uint64 context, const
 	put_text(slot, column, digest);
 }
 
+static bool
+is_amendment(const WardenAuditRow *row)
+{
+	static const char word[] = "transaction";
+
+	return row->event.length == (int64_t) strlen(word) && memcmp(row->event.bytes, word, strlen(word)) == 0;
+}
+
 static void
 add_row(Partition *partition, WardenChain *chain, WardenAuditRow *row)
 {
 	TupleTableSlot *slot;
 	MemoryContext caller;
 	uint64		context;
+	uint64		shape;
 
 	if (partition->rel == NULL || partition->day != day_of(row->at))
 	{
@@ -349,10 +501,13 @@ add_row(Partition *partition, WardenChain *chain, WardenAuditRow *row)
 	caller = MemoryContextSwitchTo(partition->row_memory);
 	make_valid(row);
 	context = row->context.bytes ? context_id(row) : 0;
+	shape = shape_id(row);
 	warden_chain_link(chain->head, row);
 	ExecClearTuple(slot);
-	fill_slot(slot, row, context, chain->head);
+	fill_slot(slot, row, context, shape, chain->head);
 	ExecStoreVirtualTuple(slot);
+	partition->at[partition->filled] = row->at;
+	partition->is_amendment[partition->filled] = is_amendment(row);
 	MemoryContextSwitchTo(caller);
 	chain->last_seq = row->seq;
 	chain->records++;
@@ -387,13 +542,15 @@ record_length(const uint8_t *record)
 void
 warden_write_records(WardenChain *chain, const uint8_t **records, int64 count)
 {
-	static uint8_t bytes[65536];
 	Partition	partition = {0};
 
+	forget_other_extension();
 	warden_chain_begin();
 	for (int64 i = 0; i < count; i++)
 	{
-		WardenBuffer scratch = {bytes, sizeof(bytes), 0};
+		uint8_t		nothing;
+		/* the JSON is made once per shape */
+		WardenBuffer scratch = {&nothing, 0, 0};
 		WardenAuditRow row;
 		bool		decoded;
 
@@ -414,6 +571,7 @@ warden_write_gap(WardenChain *chain)
 	WardenAuditRow row = gap_row(chain->last_seq + 1,
 								 "the number was given to a record that never arrived: its session was killed");
 
+	forget_other_extension();
 	warden_chain_begin();
 	add_row(&partition, chain, &row);
 	close_partition(&partition);

@@ -34,6 +34,7 @@ struct RecordDecoder {
     var json = AccessJSON(writer: scratch)
     let access = parts.accesses.isNull ? .null : json.write(parts.accesses)
     unsafe row.access = access.text
+    unsafe row.access_list = parts.accesses.text
     unsafe row.context = parts.context.text
     if let context = SessionContext(encoded: parts.context) { unsafe context.fill(&row) }
     return unsafe (row, access.count)

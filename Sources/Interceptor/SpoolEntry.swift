@@ -80,6 +80,14 @@ public func warden_record_decode(
   return true
 }
 
+/// Writes an access list as JSON.
+@c @implementation
+public func warden_access_json(_ list: WardenText, _ out: UnsafeMutablePointer<WardenBuffer>) {
+  var json = unsafe AccessJSON(writer: ByteWriter(out))
+  let written = unsafe json.write(ByteView(list))
+  unsafe out.pointee.length = Int64(written.count)
+}
+
 /// Writes the bytes of a row that are hashed.
 @c @implementation
 public func warden_row_canonical(

@@ -240,6 +240,7 @@ typedef struct WardenAuditRow
 	WardenText	sqlstate;
 	WardenText	error;
 	WardenText	access;			/* JSON array, see docs/audit-format.md; NULL where no object was touched */
+	WardenText	access_list;	/* the same as the record has it; NULL in rows from the table */
 	WardenText	context;		/* encoded; from the table: NULL, the fields below count */
 	WardenText	database;
 	WardenText	session_user;
@@ -255,11 +256,15 @@ typedef struct WardenAuditRow
 } WardenAuditRow;
 
 /*
- * Decodes the record at `record` (of at most `length` bytes). JSON goes to `scratch` (64 kB is always enough: the list is cut there, and says so).
+ * Decodes the record at `record` (of at most `length` bytes). JSON goes to `scratch` (64 kB is always enough: the list is
+ * cut there, and says so); with a scratch of no capacity the JSON is left out, for who has it already.
  * False where it is torn or no record.
  */
 bool		warden_record_decode(const uint8_t *WARDEN_NONNULL record, int64_t length, WardenBuffer *WARDEN_NONNULL scratch,
 								 WardenAuditRow *WARDEN_NONNULL row);
+
+/* The JSON of an access list, in `out` (as scratch above). Writes nothing where there is no room. */
+void		warden_access_json(WardenText access_list, WardenBuffer *WARDEN_NONNULL out);
 
 /*
  * The bytes that are hashed for the row: docs/audit-format.md. Returns false where `out` is too small
