@@ -338,6 +338,7 @@ measure() {   # ROUND WORKLOAD VARIANT POSITION
     failed=$(awk '/^number of failed transactions/ { print $5 }' run.out)
     read -r user system < <(tail -n 1 run.time)
     [[ -n $transactions ]] && expected=$(( transactions * $(per_transaction "$w") ))
+    [[ $v == warden_idle ]] && expected=
 
     if [[ $v == warden_* && $v != warden_idle ]]; then
         seq1=$(ask "$v" "SELECT coalesce(warden.flush('120 seconds'), 0)")
