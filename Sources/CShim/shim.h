@@ -52,7 +52,6 @@ warden_text(const char *string)
 }
 
 extern char *warden_cstring(WardenText text);
-extern WardenText warden_text_copy(WardenText text);
 
 /* Raises the error of a verdict that refuses; returns for any other. */
 extern void warden_raise(const WardenVerdict *verdict);

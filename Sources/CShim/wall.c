@@ -40,14 +40,6 @@ warden_cstring(WardenText text)
 	return string;
 }
 
-WardenText
-warden_text_copy(WardenText text)
-{
-	WardenText	copy = {(uint8_t *) warden_cstring(text), text.length};
-
-	return copy;
-}
-
 void
 warden_raise(const WardenVerdict *verdict)
 {
