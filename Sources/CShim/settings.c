@@ -18,6 +18,8 @@ WardenClasses warden_audit_classes = ~(WardenClasses) 0;
 bool		warden_audit_nested = true;
 int			warden_audit_statement_limit = 16;
 int			warden_audit_overflow = WARDEN_OVERFLOW_WAIT;
+int			warden_audit_parameters = WARDEN_PARAMETERS_REDACTED;
+int			warden_audit_durability = WARDEN_DURABILITY_CRASH;
 int			warden_flush_interval = 200;
 int			warden_spool_size = 1024;
 char	   *warden_intent = NULL;
@@ -35,6 +37,19 @@ static const struct config_enum_entry mode_options[] = {
 static const struct config_enum_entry overflow_options[] = {
 	{"wait", WARDEN_OVERFLOW_WAIT, false},
 	{"refuse", WARDEN_OVERFLOW_REFUSE, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry parameter_options[] = {
+	{"none", WARDEN_PARAMETERS_NONE, false},
+	{"redacted", WARDEN_PARAMETERS_REDACTED, false},
+	{"full", WARDEN_PARAMETERS_FULL, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry durability_options[] = {
+	{"crash", WARDEN_DURABILITY_CRASH, false},
+	{"power", WARDEN_DURABILITY_POWER, false},
 	{NULL, 0, false}
 };
 
@@ -135,6 +150,14 @@ define_audit_settings(void)
 	DefineCustomEnumVariable("warden.audit_overflow", "What a statement does when its ring of records is full.",
 							 "wait: until the writer has made room; refuse: fail with 53400.",
 							 &warden_audit_overflow, WARDEN_OVERFLOW_WAIT, overflow_options, PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
+	DefineCustomEnumVariable("warden.audit_parameters", "Which values of parameters are recorded.",
+							 "redacted: all but those of masked columns.",
+							 &warden_audit_parameters, WARDEN_PARAMETERS_REDACTED, parameter_options, PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
+	DefineCustomEnumVariable("warden.audit_durability", "What a record survives before it is in the audit table.",
+							 "crash: the death of every process; power: of the machine too, for a flush to disk per statement.",
+							 &warden_audit_durability, WARDEN_DURABILITY_CRASH, durability_options, PGC_SIGHUP, 0,
 							 NULL, NULL, NULL);
 	DefineCustomIntVariable("warden.flush_interval", "How often the writer moves records into the audit table.",
 							NULL, &warden_flush_interval, 200, 10, 60000, PGC_SIGHUP, GUC_UNIT_MS,

@@ -63,6 +63,8 @@ extern WardenClasses warden_audit_classes;
 extern bool warden_audit_nested;
 extern int	warden_audit_statement_limit;	/* kB */
 extern int	warden_audit_overflow;
+extern int	warden_audit_parameters;	/* WardenParameterMode */
+extern int	warden_audit_durability;	/* WardenDurability */
 extern int	warden_flush_interval;	/* ms */
 extern int	warden_spool_size;	/* kB per ring */
 extern char *warden_intent;
@@ -75,6 +77,14 @@ typedef enum WardenOverflow
 	WARDEN_OVERFLOW_WAIT,
 	WARDEN_OVERFLOW_REFUSE
 } WardenOverflow;
+
+typedef enum WardenDurability
+{
+	/* the mapped file: outlives every process, not the machine */
+	WARDEN_DURABILITY_CRASH,
+	/* flushed to disk before a commit or a result is acknowledged */
+	WARDEN_DURABILITY_POWER
+} WardenDurability;
 
 extern void warden_settings_define(void);
 

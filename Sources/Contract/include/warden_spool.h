@@ -138,6 +138,14 @@ typedef struct WardenRecord
 	int64_t		text_limit;		/* bytes */
 	/* the statement came with a secret as a literal (CREATE ROLE … PASSWORD): all its literals are removed */
 	bool		has_secret;
+	/* SHA-256 of the whole text, 32 bytes, where it is longer than text_limit; else NULL */
+	WardenText	text_digest;
+	/* bytes of `text` at which literals begin that are not to be stored: values of masked columns; ascending */
+	const int32_t *WARDEN_NULLABLE redacted;
+	int64_t		redacted_count;
+	const WardenParameter *WARDEN_NULLABLE parameters;
+	int64_t		parameter_count;
+	WardenParameterMode parameter_mode;
 	/* NULL where the record is of no statement */
 	const WardenStatement *WARDEN_NULLABLE statement;
 	WardenCompletion completion;	/* for records that are final at once, and for amendments */
@@ -234,6 +242,7 @@ typedef struct WardenAuditRow
 	WardenText	statement_class;
 	WardenText	command;
 	WardenText	statement;
+	WardenText	parameters;		/* a literal of PostgreSQL's text[]; NULL where none were recorded */
 	WardenText	decision;
 	WardenText	guard;
 	WardenText	outcome;

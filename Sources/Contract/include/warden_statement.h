@@ -86,7 +86,25 @@ typedef struct WardenAccess
 	/* those of read_columns that the session sees masked */
 	const int16_t *WARDEN_NULLABLE masked_columns;
 	int64_t		masked_count;
+	/* what the statement reached the object through where it does not name it: a view, a function; else NULL */
+	WardenText	via;
 } WardenAccess;
+
+/* The value of one parameter of a statement, as its type's output function writes it. NULL is NULL. */
+typedef struct WardenParameter
+{
+	WardenText	value;
+	int64_t		full_length;	/* bytes of the whole value, where `value` is its beginning only */
+	bool		sensitive;		/* compared with or stored into a masked or labelled column */
+} WardenParameter;
+
+/* What warden.audit_parameters says. */
+typedef enum WardenParameterMode
+{
+	WARDEN_PARAMETERS_NONE = 0,
+	WARDEN_PARAMETERS_REDACTED = 1,
+	WARDEN_PARAMETERS_FULL = 2
+} WardenParameterMode;
 
 typedef struct WardenStatement
 {
