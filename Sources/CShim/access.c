@@ -38,14 +38,15 @@ decide(WardenFacts *facts)
 {
 	WardenRecorded recorded = {.position = -1};
 	WardenVerdict verdict;
+	WardenSource source;
 
 	warden_session_refresh();
 	SWIFT(warden_decide(&warden_session, &facts->statement, warden_texts(), &verdict));
 	if (verdict.action != WARDEN_ACTION_BLOCK && verdict.action != WARDEN_ACTION_REQUIRE_APPROVAL)
 		return;
 	/* what was reached is a record of its own, a child of the statement that reached it */
-	warden_audit_start(&recorded, facts, &verdict, debug_query_string ? debug_query_string : "",
-					   debug_query_string ? (int) strlen(debug_query_string) : 0, 0, false);
+	warden_source_message(&source);
+	warden_audit_start(&recorded, facts, &verdict, &source);
 	warden_raise(&verdict);
 }
 

@@ -12,10 +12,8 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "miscadmin.h"
-#include "parser/scansup.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
-#include "tcop/tcopprot.h"
 #include "utils/elog.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -150,21 +148,6 @@ append(const WardenRecord *record)
 
 /* --- statements --- */
 
-const char *
-warden_slice(const char *source, int location, int *length)
-{
-	if (location > 0)
-		source += location;
-	if (location < 0 || *length <= 0)
-		*length = (int) strlen(source);
-	while (*length > 0 && scanner_isspace(*source))
-	{
-		source++;
-		(*length)--;
-	}
-	return source;
-}
-
 static bool
 wanted(const WardenFacts *facts, const WardenVerdict *verdict)
 {
@@ -208,9 +191,25 @@ describe(WardenRecord *record, const WardenFacts *facts, const WardenVerdict *ve
 	record->completion.duration = -1;
 }
 
+static void
+take_source(WardenRecord *record, const WardenSource *source)
+{
+	record->statement_hash = source->query_id;
+	record->text.bytes = (const uint8_t *) source->text;
+	record->text.length = source->length;
+	record->text_limit = (int64_t) warden_audit_statement_limit * 1024;
+	record->text_digest = warden_source_digest(source, record->text_limit);
+	record->has_secret = source->has_secret;
+	record->redacted = source->redacted;
+	record->redacted_count = source->redacted_count;
+	record->parameters = source->parameters;
+	record->parameter_count = source->parameter_count;
+	record->parameter_mode = (WardenParameterMode) warden_audit_parameters;
+}
+
 void
 warden_audit_start(WardenRecorded *recorded, const WardenFacts *facts, const WardenVerdict *verdict,
-				   const char *text, int text_length, uint64 query_id, bool has_secret)
+				   const WardenSource *source)
 {
 	WardenRecord record = {0};
 
@@ -223,11 +222,7 @@ warden_audit_start(WardenRecorded *recorded, const WardenFacts *facts, const War
 	recorded->started = GetCurrentTimestamp();
 	describe(&record, facts, verdict);
 	record.at = recorded->started;
-	record.statement_hash = query_id;
-	record.text.bytes = (const uint8_t *) text;
-	record.text.length = text_length;
-	record.text_limit = (int64_t) warden_audit_statement_limit * 1024;
-	record.has_secret = has_secret;
+	take_source(&record, source);
 	if (verdict->action == WARDEN_ACTION_BLOCK || verdict->action == WARDEN_ACTION_REQUIRE_APPROVAL)
 	{
 		record.outcome = WARDEN_OUTCOME_BLOCKED;
@@ -357,27 +352,25 @@ warden_audit_append_own(const WardenRecord *record)
 }
 
 void
-warden_decide_and_record(WardenRecorded *recorded, const WardenFacts *facts, const char *text, int text_length,
-						 uint64 query_id, bool has_secret)
+warden_decide_and_record(WardenRecorded *recorded, const WardenFacts *facts, const WardenSource *source)
 {
 	WardenVerdict verdict;
 
 	warden_session_refresh();
 	SWIFT(warden_decide(&warden_session, &facts->statement, warden_texts(), &verdict));
-	warden_audit_start(recorded, facts, &verdict, text, text_length, query_id, has_secret);
+	warden_audit_start(recorded, facts, &verdict, source);
 	warden_raise(&verdict);
 }
 
 void
-warden_record_allowed(WardenRecorded *recorded, const WardenFacts *facts, const char *text, int text_length,
-					  uint64 query_id)
+warden_record_allowed(WardenRecorded *recorded, const WardenFacts *facts, const WardenSource *source)
 {
 	const WardenVerdict verdict = {.action = WARDEN_ACTION_ALLOW, .decision = WARDEN_DECISION_ALLOWED};
 
 	/* in a failed transaction the catalogs are closed: the session is as it was */
 	if (IsTransactionState())
 		warden_session_refresh();
-	warden_audit_start(recorded, facts, &verdict, text, text_length, query_id, false);
+	warden_audit_start(recorded, facts, &verdict, source);
 }
 
 /* --- transactions --- */

@@ -177,17 +177,16 @@ start(QueryDesc *query, WardenRecorded *recorded)
 {
 	PlannedStmt *plan = query->plannedstmt;
 	WardenFacts facts;
-	const char *text = query->sourceText ? query->sourceText : "";
-	int			length = plan->stmt_len;
+	WardenSource source;
 
 	check_plan_subject(plan);
 	warden_facts_begin(&facts, GetCommandTagName(CreateCommandTag((Node *) plan)));
 	warden_plan_facts(&facts, plan, query->operation);
-	text = warden_slice(text, plan->stmt_location, &length);
+	warden_source(&source, query->sourceText, plan->stmt_location, plan->stmt_len, plan->queryId);
 	if (facts.count == 0 && is_way_out(plan))
-		warden_record_allowed(recorded, &facts, text, length, plan->queryId);
+		warden_record_allowed(recorded, &facts, &source);
 	else
-		warden_decide_and_record(recorded, &facts, text, length, plan->queryId, false);
+		warden_decide_and_record(recorded, &facts, &source);
 }
 
 static void

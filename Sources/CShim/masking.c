@@ -397,11 +397,12 @@ raise_masked_write(Query *query, const WardenRelation *relation, const WardenVer
 {
 	WardenRecorded recorded = {.position = -1};
 	WardenFacts facts;
+	WardenSource source;
 
 	warden_facts_begin(&facts, GetCommandTagName(CreateCommandTag((Node *) query)));
 	(void) warden_facts_access(&facts, &relation->object, command_class(query->commandType));
-	warden_audit_start(&recorded, &facts, verdict, debug_query_string ? debug_query_string : "",
-					   debug_query_string ? (int) strlen(debug_query_string) : 0, 0, false);
+	warden_source_message(&source);
+	warden_audit_start(&recorded, &facts, verdict, &source);
 	warden_raise(verdict);
 }
 

@@ -217,6 +217,27 @@ extern void warden_refuse_statistics(const WardenRelation *relation);
 /* Was the reference planned for what the session sees now? */
 extern bool warden_rte_fits(RangeTblEntry *rte, WardenRelation *relation);
 
+/* --- source.c: the text of a statement --- */
+typedef struct WardenSource
+{
+	const char *text;			/* the statement's slice of the message, without white space before it */
+	int			length;
+	int			offset;			/* of text within the message */
+	uint64		query_id;
+	bool		has_secret;		/* as in WardenRecord, and so the rest */
+	const int32_t *redacted;
+	int64_t		redacted_count;
+	const WardenParameter *parameters;
+	int64_t		parameter_count;
+} WardenSource;
+
+/* `text` NULL: there is none. A location below 0, a length of 0: all of it. */
+extern void warden_source(WardenSource *source, const char *text, int location, int length, uint64 query_id);
+/* The message of the client as a whole, where the statement within it is not known. */
+extern void warden_source_message(WardenSource *source);
+/* In a static buffer, until the next call. */
+extern WardenText warden_source_digest(const WardenSource *source, int64 limit);
+
 /* --- audit.c: the producer --- */
 typedef struct WardenRecorded
 {
@@ -229,7 +250,7 @@ typedef struct WardenRecorded
 extern uint64 warden_current_statement;
 extern void warden_audit_install(void);
 extern void warden_audit_start(WardenRecorded *recorded, const WardenFacts *facts, const WardenVerdict *verdict,
-							   const char *text, int text_length, uint64 query_id, bool has_secret);
+							   const WardenSource *source);
 extern void warden_audit_end(WardenRecorded *recorded, int64 rows);
 /* In a PG_CATCH block: notes the error being handled on the record. */
 extern void warden_audit_error(WardenRecorded *recorded);
@@ -237,13 +258,9 @@ extern void warden_audit_event(WardenEvent event, const char *text);
 /* For the writer: a record in its own ring; false where there is no room. */
 extern bool warden_audit_append_own(const WardenRecord *record);
 /* Decides; records; raises where the verdict refuses. */
-extern void warden_decide_and_record(WardenRecorded *recorded, const WardenFacts *facts, const char *text,
-									 int text_length, uint64 query_id, bool has_secret);
+extern void warden_decide_and_record(WardenRecorded *recorded, const WardenFacts *facts, const WardenSource *source);
 /* Records what is never refused. */
-extern void warden_record_allowed(WardenRecorded *recorded, const WardenFacts *facts, const char *text,
-								  int text_length, uint64 query_id);
-/* The slice of a message that is one statement. */
-extern const char *warden_slice(const char *source, int location, int *length);
+extern void warden_record_allowed(WardenRecorded *recorded, const WardenFacts *facts, const WardenSource *source);
 
 /* --- statement_hash.c --- */
 extern void warden_statement_hash_install(void);

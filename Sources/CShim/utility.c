@@ -142,18 +142,25 @@ complete(UtilityCall *call, WardenRecorded *recorded)
 	call->qc = given;
 }
 
+static void
+source_of(WardenSource *source, const UtilityCall *call)
+{
+	const PlannedStmt *pstmt = call->pstmt;
+
+	warden_source(source, call->queryString, pstmt->stmt_location, pstmt->stmt_len, pstmt->queryId);
+}
+
 /* COMMIT and ROLLBACK must always be possible: transaction control is recorded, never refused. */
 static void
 transaction_control(UtilityCall *call)
 {
 	WardenRecorded recorded = {.position = -1};
 	WardenFacts facts;
-	bool		has_secret;
-	int			length = call->pstmt->stmt_len;
-	const char *text = warden_slice(call->queryString, call->pstmt->stmt_location, &length);
+	WardenSource source;
 
-	warden_utility_facts(&facts, call->pstmt, call->queryString, &has_secret);
-	warden_record_allowed(&recorded, &facts, text, length, call->pstmt->queryId);
+	source_of(&source, call);
+	warden_utility_facts(&facts, call->pstmt, call->queryString, &source.has_secret);
+	warden_record_allowed(&recorded, &facts, &source);
 	complete(call, &recorded);
 }
 
@@ -162,14 +169,13 @@ governed_utility(UtilityCall *call)
 {
 	WardenRecorded recorded = {.position = -1};
 	WardenFacts facts;
-	bool		has_secret;
+	WardenSource source;
 	bool		was_dropping = warden_dropping_extension;
 	Node	   *outer = warden_utility_now;
-	int			length = call->pstmt->stmt_len;
-	const char *text = warden_slice(call->queryString, call->pstmt->stmt_location, &length);
 
-	warden_utility_facts(&facts, call->pstmt, call->queryString, &has_secret);
-	warden_decide_and_record(&recorded, &facts, text, length, call->pstmt->queryId, has_secret);
+	source_of(&source, call);
+	warden_utility_facts(&facts, call->pstmt, call->queryString, &source.has_secret);
+	warden_decide_and_record(&recorded, &facts, &source);
 	if (warden_any_masks)
 		warden_refuse_masked_ddl(call->pstmt->utilityStmt);
 	if (IsA(call->pstmt->utilityStmt, CopyStmt))
