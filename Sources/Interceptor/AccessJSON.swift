@@ -36,9 +36,10 @@ struct AccessJSON {
   private mutating func writeEntry(_ reader: inout ByteReader) -> Bool {
     let oid = reader.number(UInt32.self)
     let classes = WardenClasses(reader.number(UInt32.self))
-    let isCut = reader.number(UInt8.self) != 0
+    let flags = reader.number(UInt8.self)
     let kind = reader.view(Int(reader.number(UInt8.self)))
     let name = reader.view(Int(reader.number(UInt16.self)))
+    let via = flags & AccessList.viaFlag != 0 ? reader.view(Int(reader.number(UInt16.self))) : .null
     let read = Int(reader.number(UInt16.self))
     let written = Int(reader.number(UInt16.self))
     let columns = reader
@@ -49,10 +50,11 @@ struct AccessJSON {
       let start = writer.count
       writeHead(oid, kind, name, AccessActions.word(action))
       if actions.isOnEveryRow(action) { writer.append(",\"all\":true") }
-      if isCut { writer.append(",\"cut\":true") }
+      if flags & AccessList.cutFlag != 0 { writer.append(",\"cut\":true") }
       let isWrite = AccessActions.writesColumns(action)
       let count = action == WARDEN_CLASS_READ ? read : isWrite ? written : 0
       writeColumns(columns, skip: isWrite ? read : 0, count: count)
+      if !via.isNull { writeVia(via) }
       writer.append(0x7D)
       if writer.overflowed || writer.room < Self.ending {
         writer.rewind(to: start)
@@ -73,6 +75,11 @@ struct AccessJSON {
     writer.append(",\"action\":\"")
     writer.append(action)
     writer.append(0x22)
+  }
+
+  private mutating func writeVia(_ via: ByteView) {
+    writer.append(",\"via\":")
+    writeString(via)
   }
 
   private mutating func writeColumns(_ columns: ByteReader, skip: Int, count: Int) {

@@ -5,12 +5,16 @@ import Contract
 /// The list has the names with it, because the writer that reads it has no catalog to look them up in:
 /// ```
 /// u16 entries here · u16 accesses of the statement · per entry:
-///   u32 oid · u32 classes · u8 cut · u8 n + n bytes of kind · u16 n + n bytes of name
-///   u16 columns read · u16 columns written · per column: u8 (length, 0x80 = masked) + name
+///   u32 oid · u32 classes · u8 flags · u8 n + n bytes of kind · u16 n + n bytes of name · u16 n + n bytes of via
+///   (where the flags say so) · u16 columns read · u16 columns written · per column: u8 (length, 0x80 = masked) + name
 /// ```
 enum AccessList {
   static let mostEntries = 64
   static let capacity = 8192
+
+  /// Flags of an entry: the object has more columns than there was room for; it was reached through another.
+  static let cutFlag: UInt8 = 1
+  static let viaFlag: UInt8 = 2
 
   private static let listHeader = 4
   private static let entryHeader = 16
@@ -35,7 +39,10 @@ enum AccessList {
   @inline(__always)
   private static func bound(_ access: AccessView) -> Int {
     let columns = bound(access.read, access.names) &+ bound(access.written, access.names)
-    let texts = min(access.kind.count, longestKind) &+ min(access.name.count, longestName)
+    let via = access.via
+    let texts =
+      min(access.kind.count, longestKind) &+ min(access.name.count, longestName)
+      &+ (via.count > 0 ? 2 &+ min(via.count, longestName) : 0)
     return entryHeader &+ texts &+ min(columns, mostColumns) &* (1 &+ longestColumn)
   }
 
@@ -68,14 +75,21 @@ enum AccessList {
     let start = writer.count
     let kind = access.kind.count <= longestKind ? access.kind : access.kind.prefix(longestKind)
     let name = access.name.count <= longestName ? access.name : access.name.prefix(longestName)
-    guard writer.room >= entryHeader &+ kind.count &+ name.count else { return false }
+    let via = access.via.count <= longestName ? access.via : access.via.prefix(longestName)
+    let viaSize = via.count > 0 ? 2 &+ via.count : 0
+    guard writer.room >= entryHeader &+ kind.count &+ name.count &+ viaSize else { return false }
     writer.append(native: access.oid)
     writer.append(native: access.classes)
-    writer.append(UInt8(0))
+    let flags = via.count > 0 ? viaFlag : 0
+    writer.append(flags)
     writer.append(UInt8(truncatingIfNeeded: kind.count))
     writer.append(kind)
     writer.append(native: UInt16(truncatingIfNeeded: name.count))
     writer.append(name)
+    if via.count > 0 {
+      writer.append(native: UInt16(truncatingIfNeeded: via.count))
+      writer.append(via)
+    }
     let counts = writer.count
     writer.skip(4)
     let read = encode(access.read, of: access, masked: access.masked, into: &writer)
@@ -84,7 +98,7 @@ enum AccessList {
     writer.store(UInt16(truncatingIfNeeded: written), at: counts &+ 2)
     if writer.overflowed {
       writer.forgetOverflow()
-      writer.store(UInt8(1), at: start &+ 8)
+      writer.store(flags | cutFlag, at: start &+ 8)
     }
     return true
   }
@@ -203,6 +217,7 @@ extension Lent<Int16> {
   var classes: UInt32 { unsafe UInt32(truncatingIfNeeded: access.pointee.classes) }
   var kind: ByteView { unsafe ByteView(access.pointee.object.pointee.kind) }
   var name: ByteView { unsafe ByteView(access.pointee.object.pointee.name) }
+  var via: ByteView { unsafe ByteView(access.pointee.via) }
   var names: ColumnNames { unsafe ColumnNames(access.pointee.object) }
   var read: Lent<Int16> { unsafe Lent(access.pointee.read_columns, count: access.pointee.read_count) }
   var written: Lent<Int16> { unsafe Lent(access.pointee.written_columns, count: access.pointee.written_count) }

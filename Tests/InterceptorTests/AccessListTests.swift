@@ -62,6 +62,17 @@ import Testing
     Case(
       testDescription: "function", access: .init(classes: WARDEN_CLASS_FUNCTION),
       json: head + #""execute","columns":[],"masked_columns":[]}"#),
+    Case(
+      testDescription: "through a view", access: .init(read: [1], via: "shop.\"v"),
+      json: head + #""read","columns":["a"],"masked_columns":[],"via":"shop.\"v"}"#),
+    Case(
+      testDescription: "through what has no name", access: .init(read: [1], via: ""),
+      json: head + #""read","columns":["a"],"masked_columns":[]}"#),
+    Case(
+      testDescription: "two actions through one view",
+      access: .init(classes: WARDEN_CLASS_DELETE, read: [1], masked: [1], via: "v"),
+      json: head + #""read","columns":["a"],"masked_columns":["a"],"via":"v"},"# + head
+        + #""delete","columns":[],"masked_columns":[],"via":"v"}"#),
   ]) func oneElementPerAction(_ test: Case) throws {
     let json = json(test.access.classes, [test.access])
     #expect(json == "[" + test.json + "]")
@@ -92,6 +103,20 @@ import Testing
     let list = try parsed(decode(ring.data)?["access"])
     let replaced = String(repeating: "?", count: 7)
     #expect(list[0]["relation"] as? String == "a\"b\\c\n\u{1}é€😀" + replaced)
+  }
+
+  @Test func differentWaysToAnObjectAreEntriesOfTheirOwn() throws {
+    let list = try parsed(
+      json(WARDEN_CLASS_READ, [.init(read: [1]), .init(read: [1], via: "v"), .init(read: [2], via: "w")]))
+    #expect(list.map { $0["via"] as? String } == [nil, "v", "w"])
+    #expect(list.allSatisfy { $0["relation"] as? String == "public.t" })
+  }
+
+  @Test func aLongWayIsShortened() throws {
+    let names = [String](repeating: String(repeating: "v", count: 70_000), count: 40)
+    let list = try parsed(json(WARDEN_CLASS_READ, names.map { .init(read: [1], via: $0) }))
+    #expect((list.first?["via"] as? String)?.utf8.count == 511)
+    #expect(list.last?["accesses"] as? Int == 40)
   }
 
   @Test func manyObjectsAreCut() throws {

@@ -205,7 +205,8 @@ struct TestAccess: Sendable {
       object: arena.array([object.row(arena)])!, classes: classes,
       read_columns: arena.array(read), read_count: Int64(read.count),
       written_columns: arena.array(written), written_count: Int64(written.count),
-      masked_columns: arena.array(masked), masked_count: Int64(masked.count))
+      masked_columns: arena.array(masked), masked_count: Int64(masked.count),
+      via: WardenText(bytes: nil, length: 0))
   }
 }
 

@@ -49,6 +49,7 @@ final class Lender {
     var read: [Int16] = []
     var written: [Int16] = []
     var masked: [Int16] = []
+    var via: String?
   }
 
   func access(_ access: Access) -> WardenAccess {
@@ -60,7 +61,8 @@ final class Lender {
       object: list([object]), classes: access.classes,
       read_columns: list(access.read), read_count: Int64(access.read.count),
       written_columns: list(access.written), written_count: Int64(access.written.count),
-      masked_columns: list(access.masked), masked_count: Int64(access.masked.count))
+      masked_columns: list(access.masked), masked_count: Int64(access.masked.count),
+      via: text(access.via))
   }
 
   func statement(_ classes: WardenClasses, _ command: String, _ accesses: [Access]) -> UnsafePointer<WardenStatement> {
