@@ -29,28 +29,24 @@
 static planner_hook_type previous_planner = NULL;
 static needs_fmgr_hook_type previous_needs_fmgr = NULL;
 
-/* Set on the inner reference of a redirected relation; survives into the plan's range table. */
-#define REDIRECTED "pg_warden:"
-/* In the body of a masking view, which masks every masked column for whoever reads it. */
-#define MASKING_VIEW "pg_warden:view"
-
+/* Set on the inner reference of a redirected relation. */
 static bool
 is_redirected(RangeTblEntry *rte)
 {
-	return rte->ctename != NULL && strncmp(rte->ctename, REDIRECTED, strlen(REDIRECTED)) == 0;
+	int			length;
+
+	return warden_stamp(rte, WARDEN_STAMP_MASK, &length) != NULL;
 }
 
-/* The mark, with a digit per masked column of the relation: 1 where the session sees it masked. */
+/* A digit per masked column of the relation: 1 where the session sees it masked. */
 static char *
 redirection_mark(const WardenRelation *relation, const bool *masked)
 {
-	char	   *mark = palloc(strlen(REDIRECTED) + relation->masked_count + 1);
-	char	   *digit = mark + strlen(REDIRECTED);
+	char	   *mark = palloc(relation->masked_count + 1);
 
-	strcpy(mark, REDIRECTED);
 	for (int i = 0; i < relation->masked_count; i++)
-		*digit++ = masked[i] ? '1' : '0';
-	*digit = '\0';
+		mark[i] = masked[i] ? '1' : '0';
+	mark[relation->masked_count] = '\0';
 	return mark;
 }
 
@@ -58,16 +54,16 @@ bool
 warden_rte_fits(RangeTblEntry *rte, WardenRelation *relation)
 {
 	bool		masked[MaxHeapAttributeNumber];
-	const char *digits;
+	int			length;
+	const char *digits = warden_stamp(rte, WARDEN_STAMP_MASK, &length);
 
-	if (rte->ctename != NULL && strcmp(rte->ctename, MASKING_VIEW) == 0)
+	/* the body of a masking view masks every masked column for whoever reads it */
+	if (digits != NULL && length == (int) strlen(WARDEN_STAMP_MASKING_VIEW) &&
+		strncmp(digits, WARDEN_STAMP_MASKING_VIEW, length) == 0)
 		return true;
 	if (!warden_columns_masked(relation, masked))
-		return !is_redirected(rte);
-	if (!is_redirected(rte))
-		return false;
-	digits = rte->ctename + strlen(REDIRECTED);
-	if ((int) strlen(digits) != relation->masked_count)
+		return digits == NULL;
+	if (digits == NULL || length != relation->masked_count)
 		return false;
 	for (int i = 0; i < relation->masked_count; i++)
 		if ((digits[i] == '1') != masked[i])
@@ -334,7 +330,7 @@ subquery_over(Query *query, Index rti, RangeTblEntry *rte, const WardenRelation 
 	RangeTblEntry *inner = copyObject(rte);
 	RangeTblRef *reference = makeNode(RangeTblRef);
 
-	inner->ctename = redirection_mark(relation, masked);
+	warden_stamp_set(inner, WARDEN_STAMP_MASK, redirection_mark(relation, masked));
 	inner->inFromCl = true;
 	inner->lateral = false;
 	/* row security of the relation now refers to the subquery's only range table entry */
@@ -564,7 +560,7 @@ mark_mask_view_body(Query *body, bool *maskable)
 		RangeTblEntry *rte = lfirst(cell);
 
 		if (rte->rtekind == RTE_RELATION && rte->relkind != RELKIND_VIEW)
-			rte->ctename = pstrdup(MASKING_VIEW);
+			warden_stamp_set(rte, WARDEN_STAMP_MASK, WARDEN_STAMP_MASKING_VIEW);
 	}
 }
 

@@ -209,6 +209,31 @@ extern void warden_cluster_check(Node *utility);
 extern Node *warden_utility_now;
 extern void warden_masking_install(void);
 
+/* --- stamp.c --- */
+typedef enum WardenStamp
+{
+	/* how the reference was masked: a digit per masked column of the relation, or WARDEN_STAMP_MASKING_VIEW */
+	WARDEN_STAMP_MASK = 'm',
+	/* what the statement reached the relation through: kind and OID */
+	WARDEN_STAMP_VIA = 'v',
+	/* values of the statement that are not to be stored */
+	WARDEN_STAMP_REDACTED = 'r'
+} WardenStamp;
+
+#define WARDEN_STAMP_MASKING_VIEW "view"
+
+/* The value of a stamp, which is not terminated; NULL where the reference has none. */
+extern const char *warden_stamp_find(const RangeTblEntry *rte, WardenStamp stamp, int *length);
+
+static inline const char *
+warden_stamp(const RangeTblEntry *rte, WardenStamp stamp, int *length)
+{
+	return likely(rte->ctename == NULL) ? NULL : warden_stamp_find(rte, stamp, length);
+}
+
+/* Stamps a reference, or changes its stamp; in the current memory context. The value has no semicolon. */
+extern void warden_stamp_set(RangeTblEntry *rte, WardenStamp stamp, const char *value);
+
 /* --- masking.c --- */
 extern bool warden_columns_masked(WardenRelation *relation, bool *masked);
 extern bool warden_anything_masked(void);
