@@ -8,6 +8,7 @@
 #   make lint            formats, the wall's laws, exports
 #   make headers-check   the shim against the headers of PostgreSQL 15, 17 and 18
 #   make bench           pg_warden beside bare PostgreSQL, pg_stat_statements and pgaudit
+#   make bench-details   by class of statement, the writer beside COPY, connections, memory
 #   make installcheck    pg_regress against a running server that has pg_warden preloaded
 #
 # WARDEN_DEBUG=1 builds with the checks that the tests run with.
@@ -25,7 +26,7 @@ EXTRA_CLEAN = .build
 LIBRARY = .build/release/libpg_warden.so
 
 .DEFAULT_GOAL := build
-.PHONY: build dependencies install-library uninstall-library demo test lint headers-check bench
+.PHONY: build dependencies install-library uninstall-library demo test lint headers-check bench bench-details
 
 # On a new machine PGXS is not there before `make dependencies`; the targets that need it call make anew.
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
@@ -68,3 +69,7 @@ headers-check:
 bench: dependencies
 	$(MAKE) install
 	bench/run.sh
+
+bench-details: dependencies
+	$(MAKE) install
+	bench/details.py
