@@ -176,6 +176,22 @@ warden_view_of(RangeTblEntry *rte)
 #define WARDEN_VAR_IS_PLAIN(var) true
 #endif
 
+/* 16: files of relations have numbers and locators of their own names. */
+#include "miscadmin.h"
+#include "storage/smgr.h"
+#if PG_VERSION_NUM >= 160000
+typedef RelFileLocator WardenFile;
+#else
+typedef RelFileNode WardenFile;
+#endif
+
+/* 17: the process number that says "no temporary table". */
+#if PG_VERSION_NUM >= 170000
+#define WARDEN_NO_PROCESS INVALID_PROC_NUMBER
+#else
+#define WARDEN_NO_PROCESS InvalidBackendId
+#endif
+
 /* Every function of a name. Beyond 18 the look-up tells more than we ask for. */
 #define WARDEN_FUNCTION_CANDIDATES(names) FuncnameGetCandidates((names), -1, NIL, false, false, false, true)
 

@@ -30,4 +30,5 @@ _PG_init(void)
 	warden_executor_install();
 	warden_utility_install();
 	warden_access_install();
+	warden_warm_up();
 }

@@ -11,7 +11,10 @@
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "policy_rows.h"
+#include "storage/lmgr.h"
+#include "storage/smgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -19,6 +22,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/value.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 bool		warden_policy_stale = true;
 bool		warden_any_masks = false;
@@ -172,16 +176,45 @@ row_refused(const WardenVerdict *verdict)
 
 typedef void (*RowReader) (Datum *values, bool *nulls);
 
+/*
+ * A table without a page has no rows. Opening one makes its relation cache entry, triggers and all, in every new
+ * session: spared where there is nothing to read, as with masks and exemptions in many databases.
+ */
+static bool
+has_pages(Oid table)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+	Form_pg_class form;
+	WardenFile	file;
+
+	if (!HeapTupleIsValid(tuple))
+		return true;			/* opening it will say so */
+	form = (Form_pg_class) GETSTRUCT(tuple);
+	file = (WardenFile) {OidIsValid(form->reltablespace) ? form->reltablespace : MyDatabaseTableSpace, MyDatabaseId,
+		form->relfilenode};
+	ReleaseSysCache(tuple);
+	return smgrnblocks(smgropen(file, WARDEN_NO_PROCESS), MAIN_FORKNUM) > 0;
+}
+
 static void
 each_row(Oid table, RowReader read)
 {
-	Relation	rel = table_open(table, AccessShareLock);
-	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
-	TupleDesc	desc = RelationGetDescr(rel);
+	Relation	rel;
+	SysScanDesc scan;
+	TupleDesc	desc;
 	HeapTuple	tuple;
 	Datum		values[16];
 	bool		nulls[16];
 
+	LockRelationOid(table, AccessShareLock);
+	if (!has_pages(table))
+	{
+		UnlockRelationOid(table, AccessShareLock);
+		return;
+	}
+	rel = table_open(table, NoLock);
+	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	desc = RelationGetDescr(rel);
 	if (desc->natts > 16)
 		elog(ERROR, "pg_warden: policy table \"%s\" has %d columns", RelationGetRelationName(rel), desc->natts);
 	while ((tuple = systable_getnext(scan)) != NULL)

@@ -352,6 +352,10 @@ extern int	warden_internal_sql(const char *sql, int nargs, Oid *types, Datum *va
 /* Until the end of work, new objects become members of the extension: they go when it goes. */
 extern void warden_members_from_here(void);
 
+/* --- warm_up.c --- */
+/* In the postmaster: uses the core once, so that the processes it makes find the Swift runtime ready. */
+extern void warden_warm_up(void);
+
 /* --- mask_views.c --- */
 /*
  * Masking views must not stand in the way of DDL on their tables: those of the tables that the statement names are
