@@ -27,6 +27,7 @@
 bool		warden_policy_stale = true;
 bool		warden_any_masks = false;
 WardenClasses warden_guarded_classes = 0;
+uint64		warden_policy_generation = 0;
 WardenMaskEntry *warden_masks = NULL;
 int			warden_mask_count = 0;
 
@@ -333,6 +334,7 @@ warden_policy_load(void)
 		PopActiveSnapshot();
 	warden_internal_depth--;
 	warden_any_masks = warden_mask_count > 0;
+	warden_policy_generation++;
 	SWIFT_GET(warden_guarded_classes, warden_policy_classes());
 	MemoryContextSwitchTo(caller);
 	/* which relations are masked is part of their facts */

@@ -159,6 +159,8 @@ extern bool warden_break_glass_active(void);
 
 /* --- policy.c --- */
 extern bool warden_policy_stale;
+/* How often this session has loaded the policy: another number, another policy. */
+extern uint64 warden_policy_generation;
 extern void warden_policy_load(void);
 extern bool warden_any_masks;
 /* classes that a guard in force asks for */
@@ -312,6 +314,15 @@ typedef struct WardenSharedDatabase
 	uint64		damaged;
 	uint64		gaps;
 	int64		away_until;		/* TimestampTz: no writer is started before */
+	int64		no_worker_since;	/* TimestampTz: a writer was wanted and no process was free for it; 0 = none */
+	/* what the last drains came to: their sum, halved now and then */
+	uint64		drained;
+	uint64		drain_time;		/* microseconds */
+	/* the episode of falling behind (alert.c) */
+	uint32		behind;
+	int64		behind_seen;	/* TimestampTz: when it was last seen to be so */
+	uint32		unannounced;	/* alerts not told yet: bits of WardenAlert */
+	uint64		last_gap;		/* the last number found missing since the server's start */
 } WardenSharedDatabase;
 
 extern void warden_spool_install(void);
@@ -343,6 +354,35 @@ extern void warden_set_launcher(int pid, struct Latch *latch);
 
 /* --- writer.c --- */
 extern void warden_writer_register(void);
+
+/* --- backlog.c: what waits in the rings of a database --- */
+typedef struct WardenBacklog
+{
+	int			rings;			/* in use */
+	uint64		bytes;
+	uint64		fullest;		/* percent of a ring */
+	uint64		lost;			/* outcomes that found no room */
+	uint64		oldest_seq;		/* the first record that is not in the table; 0 = none */
+	int64		oldest_at;		/* TimestampTz */
+} WardenBacklog;
+
+extern void warden_backlog(int slot, WardenBacklog *backlog);
+/* Age of the oldest record in microseconds, 0 where none waits. */
+extern int64 warden_backlog_age(const WardenBacklog *backlog);
+/* The writer falls behind: a ring nearly full, or a record that waits much longer than it should. */
+extern bool warden_backlog_behind(const WardenBacklog *backlog);
+/* The writer has written so many records since `started` (TimestampTz). */
+extern void warden_drain_noted(int slot, uint64 records, int64 started);
+/* Records per second of writing, over the last drains; 0 = none yet. */
+extern uint64 warden_drain_rate(int slot);
+
+/* --- alert.c --- */
+/* Looks, at most once a second, whether a writer falls behind; tells the server's log. Any process, any time. */
+extern void warden_alert_look(int slot);
+/* A number is missing. For the writer. */
+extern void warden_alert_gap(int slot, uint64 seq);
+/* Records the alerts that are not told yet, and notifies of them. For the writer, outside of a transaction. */
+extern void warden_alert_announce(int slot);
 
 /* --- internal.c: our own SQL --- */
 /* Runs `work` with SPI connected, as the bootstrap superuser, on pg_catalog alone; ungoverned and unrecorded. */

@@ -45,6 +45,26 @@ PGDLLEXPORT void warden_worker_writer(Datum arg);
 
 /* --- the launcher --- */
 
+/* Told once a minute for each database, and by warden.status() as long as it lasts. */
+static void
+no_worker(int slot)
+{
+	static TimestampTz told[WARDEN_MAX_DATABASES];
+	WardenSharedDatabase *shared = warden_shared_database(slot);
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (shared->no_worker_since == 0)
+		shared->no_worker_since = now;
+	if (told[slot] != 0 && now - told[slot] < USECS_PER_MINUTE)
+		return;
+	told[slot] = now;
+	ereport(WARNING,
+			(errmsg("pg_warden could not start the audit writer of database %u",
+					warden_spool_database(slot)->database),
+			 errdetail("All of max_worker_processes are in use."),
+			 errhint("Raise max_worker_processes: every governed database needs one.")));
+}
+
 static BackgroundWorkerHandle *
 start_writer(int slot)
 {
@@ -62,10 +82,10 @@ start_writer(int slot)
 	snprintf(worker.bgw_name, sizeof(worker.bgw_name), "pg_warden writer for database %u",
 			 warden_spool_database(slot)->database);
 	strlcpy(worker.bgw_type, "pg_warden writer", sizeof(worker.bgw_type));
-	if (!RegisterDynamicBackgroundWorker(&worker, &handle))
-		ereport(LOG,
-				(errmsg("pg_warden could not start an audit writer"),
-				 errhint("Raise max_worker_processes: every governed database needs one.")));
+	if (RegisterDynamicBackgroundWorker(&worker, &handle))
+		warden_shared_database(slot)->no_worker_since = 0;
+	else
+		no_worker(slot);
 	MemoryContextSwitchTo(caller);
 	return handle;
 }
@@ -117,6 +137,8 @@ look_after_databases(void)
 		WardenSharedDatabase *database = warden_shared_database(slot);
 		Oid			oid = warden_spool_database(slot)->database;
 
+		if (OidIsValid(oid))
+			warden_alert_look(slot);
 		if (!OidIsValid(oid) || database->writer_pid != 0 || is_running(handles[slot]) || now < database->away_until ||
 			!(database->wanted || has_backlog(oid)))
 			continue;
@@ -334,7 +356,7 @@ fill_gap(Writer *writer)
 	if (again.ready > 0 || !again.hole)
 		return;
 	warden_write_gap(&writer->chain);
-	warden_shared_database(writer->slot)->gaps++;
+	warden_alert_gap(writer->slot, writer->chain.last_seq);
 }
 
 /* One transaction. True where there may be more. */
@@ -343,6 +365,7 @@ drain(Writer *writer)
 {
 	WardenCollected collected;
 	uint64		before;
+	TimestampTz started = GetCurrentTimestamp();
 
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -382,6 +405,7 @@ drain(Writer *writer)
 	if (writer->chain.last_seq != before)
 	{
 		warden_writer_progress(writer->slot, writer->chain.last_seq);
+		warden_drain_noted(writer->slot, writer->chain.last_seq - before, started);
 	}
 	free_drained_orphans(writer);
 	return writer->chain.last_seq - before >= BATCH;
@@ -427,6 +451,8 @@ warden_worker_writer(Datum arg)
 	for (;;)
 	{
 		CHECK_FOR_INTERRUPTS();
+		warden_alert_look(writer.slot);
+		warden_alert_announce(writer.slot);
 		find_rings(&writer);
 		while (anything_to_do(&writer) && drain(&writer))
 		{

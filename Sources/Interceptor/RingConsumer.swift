@@ -76,6 +76,19 @@ import Contract
     }
   }
 
+  /// The first record numbered above `lastSeq`; nil where there is none, or the ring moved on while it was looked at.
+  static func waiting(_ ring: RingMemory, after lastSeq: UInt64) -> WardenWaiting? {
+    var position = ring.tail
+    while position < ring.head, let slot = ring.slot(at: position) {
+      if !slot.isPad, slot.seq > lastSeq {
+        let found = WardenWaiting(seq: slot.seq, at: slot.at)
+        return ring.isCurrent ? found : nil
+      }
+      position &+= UInt64(truncatingIfNeeded: slot.length)
+    }
+    return nil
+  }
+
   private static func released(_ ring: RingMemory, upTo lastSeq: UInt64) -> UInt64 {
     var position = ring.tail
     var previous: UInt64 = 0

@@ -85,6 +85,9 @@ import Contract
 
   func release(upTo newTail: UInt64) { unsafe warden_store_release(Self.word(header + Offset.tail), newTail) }
 
+  /// Nobody has freed room since this view was made: what lies from `tail` to `head` is still what it was.
+  var isCurrent: Bool { unsafe Self.acquire(header + Offset.tail) == tail }
+
   /// Nothing is done where not even head makes sense.
   @unsafe fileprivate static func abandon(_ ring: UnsafeMutablePointer<WardenRing>) {
     let header = UnsafeMutableRawPointer(ring)
@@ -163,6 +166,8 @@ import Contract
   }
 
   var seq: UInt64 { unsafe start.load(fromByteOffset: RecordLayout.seq, as: UInt64.self) }
+
+  var at: Int64 { unsafe start.load(fromByteOffset: RecordLayout.at, as: Int64.self) }
 
   var statementNo: UInt64 { unsafe start.load(fromByteOffset: RecordLayout.statementNo, as: UInt64.self) }
 

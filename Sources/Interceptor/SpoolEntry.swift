@@ -65,6 +65,18 @@ public func warden_drain_release(_ rings: UnsafePointer<WardenRingRef>, _ ringCo
   unsafe RingConsumer.release(RingList(rings, count: ringCount), upTo: lastSeq)
 }
 
+/// Finds the oldest record of a ring that is not in the table.
+@c @implementation
+public func warden_ring_waiting(
+  _ ring: UnsafeMutablePointer<WardenRing>, _ data: UnsafeMutablePointer<UInt8>, _ lastSeq: UInt64,
+  _ waiting: UnsafeMutablePointer<WardenWaiting>
+) -> Bool {
+  guard let memory = unsafe RingMemory(ring, data), let found = RingConsumer.waiting(memory, after: lastSeq)
+  else { return false }
+  unsafe waiting.pointee = found
+  return true
+}
+
 /// Turns a record into a row of the audit table.
 @c @implementation
 public func warden_record_decode(

@@ -101,6 +101,20 @@ import Testing
     #expect(ring.resolve(position, rolledBack) == nil)
   }
 
+  @Test func theOldestWaitingRecordIsKnown() {
+    let ring = TestRing()
+    #expect(ring.waiting(after: 0) == nil)
+    for number in 1...3 { ring.append(ring.lender.record(no: UInt64(number))) }
+    #expect(ring.waiting(after: 0)?.seq == 1)
+    #expect(ring.waiting(after: 0)?.at == 700_000_000_000_000)
+    #expect(ring.waiting(after: 1)?.seq == 2, "in the table, and not freed yet")
+    release([ring], upTo: 2)
+    #expect(ring.waiting(after: 0)?.seq == 3)
+    #expect(ring.waiting(after: 3) == nil)
+    ring.ring.pointee.tail = ring.ring.pointee.head &+ 8
+    #expect(ring.waiting(after: 0) == nil, "a header that contradicts itself")
+  }
+
   @Test func aFullRingLeavesRoomForAmendments() {
     let ring = TestRing()
     var appended: UInt64 = 0

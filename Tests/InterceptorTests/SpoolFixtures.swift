@@ -137,6 +137,11 @@ final class TestRing {
     warden_ring_resolve(ring, data, position, first, subtransaction, outcome, &unresolved)
     return unresolved.first == 0 ? nil : unresolved.first...unresolved.last
   }
+
+  func waiting(after last: UInt64) -> WardenWaiting? {
+    var waiting = WardenWaiting(seq: 77, at: 77)
+    return warden_ring_waiting(ring, data, last, &waiting) ? waiting : nil
+  }
 }
 
 /// What the writer sees.

@@ -140,6 +140,17 @@ final class Connection {
     return rows
   }
 
+  /// What NOTIFY has sent on the channels listened to, since last asked.
+  func notifications() throws -> [String] {
+    try query("SELECT 1")
+    var payloads: [String] = []
+    while let notification = PQnotifies(handle) {
+      payloads.append(String(cString: notification.pointee.extra))
+      PQfreemem(notification)
+    }
+    return payloads
+  }
+
   /// Asks the server to cancel what this connection is doing.
   func cancel() {
     guard let cancel = PQgetCancel(handle) else { return }

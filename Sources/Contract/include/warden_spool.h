@@ -223,6 +223,20 @@ void		warden_drain_collect(const WardenRingRef *WARDEN_NONNULL rings, int64_t ri
 /* Frees the room of all records numbered up to last_seq: they are in the table, committed. */
 void		warden_drain_release(const WardenRingRef *WARDEN_NONNULL rings, int64_t ring_count, uint64_t last_seq);
 
+/* A record that waits in a ring. */
+typedef struct WardenWaiting
+{
+	uint64_t	seq;
+	int64_t		at;				/* as in WardenRecord */
+} WardenWaiting;
+
+/*
+ * The first record of a ring numbered above last_seq: the oldest that is not in the table. Changes nothing; any process may
+ * ask while producer and consumer work. False where there is none, or the ring moved on meanwhile.
+ */
+bool		warden_ring_waiting(WardenRing *WARDEN_NONNULL ring, uint8_t *WARDEN_NONNULL data, uint64_t last_seq,
+								WardenWaiting *WARDEN_NONNULL waiting);
+
 /* A row of the audit table, from a record or from the table. Numbers 0 (or below 0 for rows, bytes, duration): NULL. */
 typedef struct WardenAuditRow
 {

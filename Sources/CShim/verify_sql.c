@@ -1,140 +1,17 @@
 /*
- * warden.flush, status, verify_audit, audit_digest.
+ * warden.verify_audit and audit_digest.
  */
 #include "sql.h"
 
 #include "access/htup_details.h"
-#include "access/xact.h"
-#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 #include "writer_rows.h"
 
-PG_FUNCTION_INFO_V1(warden_sql_flush);
-PG_FUNCTION_INFO_V1(warden_sql_status);
 PG_FUNCTION_INFO_V1(warden_sql_verify_audit);
 PG_FUNCTION_INFO_V1(warden_sql_audit_digest);
-
-/* --- flush --- */
-
-static void
-not_flushed(uint64 target, uint64 written)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_QUERY_CANCELED),
-			 errmsg("the audit was not written within the timeout"),
-			 errdetail("Written up to " UINT64_FORMAT " of " UINT64_FORMAT ".", written, target),
-			 errhint("See warden.status(); the server's log tells what stops the audit writer.")));
-}
-
-Datum
-warden_sql_flush(PG_FUNCTION_ARGS)
-{
-	TimestampTz end = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
-															  TimestampTzGetDatum(GetCurrentTimestamp()),
-															  PG_GETARG_DATUM(0)));
-	int			slot = warden_database_slot(MyDatabaseId, false);
-	uint64		target;
-	uint64		written;
-
-	if (slot < 0 || RecoveryInProgress())
-		PG_RETURN_INT64((int64) warden_chain_last_seq());
-	if (!warden_shared_database(slot)->ready || warden_spool_database(slot)->extension != warden_catalog.extension)
-		warden_counter_check(slot);
-	target = warden_load_acquire(&warden_spool_database(slot)->counter) - 1;
-	while ((written = warden_load_acquire(&warden_shared_database(slot)->written)) < target)
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (GetCurrentTimestamp() >= end)
-			not_flushed(target, written);
-		warden_wake_writer(slot);
-		warden_wait_for_writer(slot, 20);
-	}
-	PG_RETURN_INT64((int64) target);
-}
-
-/* --- status --- */
-
-static void
-status_row(ReturnSetInfo *rsinfo, const char *name, const char *value, bool healthy)
-{
-	Datum		values[3] = {CStringGetTextDatum(name), CStringGetTextDatum(value), BoolGetDatum(healthy)};
-	bool		nulls[3] = {false, false, false};
-
-	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
-}
-
-static void
-ring_status(ReturnSetInfo *rsinfo, Oid database)
-{
-	uint64		waiting = 0;
-	uint64		fullest = 0;
-	uint64		lost = 0;
-	int			used = 0;
-
-	for (int i = 0; i < warden_ring_total(); i++)
-	{
-		WardenRing *ring = warden_ring_at(i);
-		uint64		bytes = ring->head - ring->tail;
-
-		if (ring->state == WARDEN_RING_FREE || ring->database != database || ring->capacity == 0)
-			continue;
-		used++;
-		waiting += bytes;
-		fullest = Max(fullest, bytes * 100 / ring->capacity);
-		lost += ring->lost;
-	}
-	status_row(rsinfo, "rings", psprintf("%d of %d in use by this database", used, warden_ring_total()), true);
-	status_row(rsinfo, "backlog bytes", psprintf(UINT64_FORMAT, waiting), true);
-	status_row(rsinfo, "fullest ring", psprintf(UINT64_FORMAT "%%", fullest), fullest < 90);
-	status_row(rsinfo, "outcomes lost", psprintf(UINT64_FORMAT, lost), lost == 0);
-}
-
-static void
-audit_status(ReturnSetInfo *rsinfo, int slot)
-{
-	WardenSharedDatabase *shared = warden_shared_database(slot);
-	uint64		given = warden_load_acquire(&warden_spool_database(slot)->counter) - 1;
-	uint64		written = warden_load_acquire(&shared->written);
-
-	status_row(rsinfo, "audit writer", shared->writer_pid > 0 ? psprintf("process %d", shared->writer_pid) :
-			   given > written ? "not running" : "at rest", shared->writer_pid > 0 || given <= written + 1);
-	status_row(rsinfo, "last record", psprintf(UINT64_FORMAT, given), true);
-	status_row(rsinfo, "last record written", psprintf(UINT64_FORMAT, written), true);
-	status_row(rsinfo, "backlog", psprintf(UINT64_FORMAT, given > written ? given - written : 0), true);
-	status_row(rsinfo, "gaps", psprintf(UINT64_FORMAT, shared->gaps), shared->gaps == 0);
-	status_row(rsinfo, "damaged records", psprintf(UINT64_FORMAT, shared->damaged), shared->damaged == 0);
-	ring_status(rsinfo, MyDatabaseId);
-}
-
-Datum
-warden_sql_status(PG_FUNCTION_ARGS)
-{
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	const char *mode = GetConfigOption("warden.mode", true, false);
-	int			slot;
-
-	InitMaterializedSRF(fcinfo, 0);
-	status_row(rsinfo, "preloaded", mode ? "yes" : "no", mode != NULL);
-	if (mode == NULL)
-		return (Datum) 0;
-	status_row(rsinfo, "mode", mode, strcmp(mode, "enforce") == 0);
-	status_row(rsinfo, "audit", GetConfigOption("warden.audit", true, false), warden_audit_classes == ~(WardenClasses) 0);
-	status_row(rsinfo, "policy", warden_policy_stale ? "changed, not loaded yet" : "loaded", true);
-	status_row(rsinfo, "break-glass in this session", warden_break_glass_active() ? "in force" : "not in force",
-			   !warden_break_glass_active());
-	status_row(rsinfo, "swift depth", psprintf("%d", warden_swift_depth), warden_swift_depth == 0);
-	if (RecoveryInProgress())
-		status_row(rsinfo, "audit writer", "none: this is a standby, nothing is recorded here", false);
-	else if ((slot = warden_database_slot(MyDatabaseId, false)) >= 0)
-		audit_status(rsinfo, slot);
-	return (Datum) 0;
-}
-
-/* --- verification --- */
 
 typedef struct Verification
 {
