@@ -66,7 +66,7 @@ warden_backlog_behind(const WardenBacklog *backlog)
 {
 	int64		limit = Max((int64) warden_flush_interval * 1000 * INTERVALS_BEHIND, LEAST_BEHIND);
 
-	return backlog->fullest > NEARLY_FULL || warden_backlog_age(backlog) > limit;
+	return backlog->fullest >= NEARLY_FULL || warden_backlog_age(backlog) > limit;
 }
 
 void
