@@ -38,7 +38,39 @@ import Contract
     guard (capacity | head | tail) & 7 == 0, head < 1 << 62, tail <= head, head &- tail <= capacity else { return nil }
   }
 
+  private init(_ ring: RingMemory, emptyAt position: UInt64) {
+    unsafe header = ring.header
+    unsafe data = ring.data
+    capacity = ring.capacity
+    head = position
+    tail = position
+  }
+
   var used: UInt64 { head &- tail }
+
+  /// As much of a ring as stays in a processor's cache.
+  static let warmPart: UInt64 = 128 << 10
+
+  /// The producer's: an empty ring begins again at its first byte, so that sessions with little to record stay in memory
+  /// that is warm, and touch no more of it than they need. The rest of the lap becomes a pad. Nobody but the consumer
+  /// moves `tail`, with this one exception: only the pad lies between, so both would move it to the same place.
+  @inline(__always)
+  func startingOver() -> RingMemory {
+    guard used == 0, head % capacity > Self.warmPart else { return self }
+    let next = head &+ contiguous(at: head)
+    writePad(upTo: next)
+    unsafe warden_store_release(Self.word(header + Offset.head), next)
+    release(upTo: next)
+    return RingMemory(self, emptyAt: next)
+  }
+
+  /// From `head` on.
+  func writePad(upTo position: UInt64) {
+    let length = position &- head
+    let pad = writer(at: head, length: length)
+    pad.store(UInt32(truncatingIfNeeded: length), at: RecordLayout.length)
+    pad.store(RecordLayout.padKind, at: RecordLayout.kind)
+  }
 
   /// How many bytes follow `position` without a wrap.
   @inline(__always)

@@ -26,7 +26,7 @@ struct RingProducer {
     // The reader takes a missing number for lost unless someone is writing: `writing` has to be seen first.
     ring.beginWriting()
     let seq = unsafe warden_fetch_add(counter, 1)
-    if position != ring.head { writePad(upTo: position) }
+    if position != ring.head { ring.writePad(upTo: position) }
     let memory = ring.writer(at: position, length: UInt64(truncatingIfNeeded: encoder.bound))
     let length = encoder.write(into: memory, position: position, seq: seq)
     unsafe noteStatement(record)
@@ -115,13 +115,6 @@ struct RingProducer {
     let needed = padding(for: encoder, contiguous) &+ UInt64(truncatingIfNeeded: encoder.bound)
     let kept = encoder.isAmendment ? 0 : Self.reserve
     return ring.used &+ needed &+ kept <= ring.capacity
-  }
-
-  private func writePad(upTo position: UInt64) {
-    let length = position &- ring.head
-    let pad = ring.writer(at: ring.head, length: length)
-    pad.store(UInt32(truncatingIfNeeded: length), at: RecordLayout.length)
-    pad.store(RecordLayout.padKind, at: RecordLayout.kind)
   }
 
   /// For whoever finishes the ring when this process is gone.

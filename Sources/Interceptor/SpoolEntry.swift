@@ -20,7 +20,7 @@ public func warden_ring_append(
   _ counter: UnsafeMutablePointer<UInt64>, _ record: UnsafePointer<WardenRecord>
 ) -> Int64 {
   guard let memory = unsafe RingMemory(ring, data) else { return WARDEN_RING_DAMAGED }
-  return unsafe RingProducer(memory).append(record, counter: counter)
+  return unsafe RingProducer(memory.startingOver()).append(record, counter: counter)
 }
 
 /// Notes the end of a statement in its record.

@@ -153,6 +153,25 @@ import Testing
     #expect(ring.ring.pointee.head > 5 * 65536)
   }
 
+  @Test func anEmptyRingStartsOverInWarmMemory() {
+    let ring = TestRing(capacity: 1 << 20)
+    let text = String(repeating: "x", count: 1000)
+    var furthest: UInt64 = 0
+    for next in UInt64(1)...5000 {
+      let position = ring.append(ring.lender.record(text, no: next))
+      #expect(position >= 0)
+      furthest = max(furthest, UInt64(position) % (1 << 20))
+      let collected = collect([ring], from: next)
+      #expect(collected.ready == 1 && collected.damaged == 0)
+      release([ring], upTo: next)
+    }
+    #expect(furthest < 140 << 10)
+    #expect(ring.ring.pointee.head == ring.ring.pointee.tail)
+    // What is not drained stays: the ring goes on behind it.
+    for next in UInt64(5001)...5300 { #expect(ring.append(ring.lender.record(text, no: next)) >= 0) }
+    #expect(collect([ring], from: 5001, capacity: 300).ready == 300)
+  }
+
   @Test func anOversizedRecordIsCutToAQuarter() {
     let ring = TestRing()
     let record = ring.lender.record(String(repeating: "y", count: 100_000), limit: 1 << 40)
@@ -274,8 +293,10 @@ import Testing
   /// is there once, in order, and its outcome is in its record or in an amendment.
   @Test(arguments: [1, 2, 3]) func producersAndAConsumerAtOnce(_ seed: UInt64) throws {
     let statements: UInt64 = 4000
-    let first = TestRing()
-    let rings = [first, TestRing(counter: first.counter)]
+    // The larger ones start over when they are empty.
+    let capacity = seed == 1 ? 65536 : 262144
+    let first = TestRing(capacity: capacity)
+    let rings = [first, TestRing(capacity: capacity, counter: first.counter)]
     let done = DispatchSemaphore(value: 0)
     for (index, ring) in rings.enumerated() {
       nonisolated(unsafe) let ring = ring

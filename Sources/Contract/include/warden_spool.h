@@ -8,7 +8,8 @@
  * A published record changes in its state word and its completion only, by the producer:
  *   OPEN -> COMPLETE (rows, duration known) -> FINAL (outcome known).
  * The consumer sets TAKEN in the state word by compare-and-swap when it reads a record that is not FINAL. From then
- * on the producer reports the rest by a record of its own, an amendment. Memory behind tail is not touched by the
+ * on the producer reports the rest by a record of its own, an amendment. A producer that finds its ring empty may start
+ * over at its first byte: it pads the rest of the lap, publishes the pad and moves tail behind it itself. Memory behind tail is not touched by the
  * consumer, and overwritten by the producer only.
  * Mapped pages outlive the process: after kill -9 the ring is an orphan, and the consumer finishes it.
  */
