@@ -317,11 +317,11 @@ def memory(clusters):
                 pid = int(line.split()[1])
                 break
         with open(f"/proc/{pid}/smaps_rollup", encoding="utf-8") as f:
-            private = sum(int(x) for x in re.findall(r"^Private_\w+:\s+(\d+) kB", f.read(), re.M))
+            private = sum(int(x) for x in re.findall(r"^Anonymous:\s+(\d+) kB", f.read(), re.M))
         client.stdin.close()
         client.wait()
         rows.append([name, f"{private:,}"])
-    return "## Memory of a backend\n\nPrivate pages (kB) after 2,000 statements; the pages of its ring, which are the file's, are not among them.\n\n" + \
+    return "## Memory of a backend\n\nAnonymous memory (kB) after 2,000 statements, pages shared with the postmaster until they are written included; its ring is the\nfile's and not among it.\n\n" + \
         table(["", "kB"], rows)
 
 
