@@ -23,7 +23,18 @@ uint64		warden_current_statement = 0;
 /* The ring of this backend; -1 until its first record. */
 static int	ring_index = -1;
 static int	database_slot = -1;
+/* leave_ring is registered */
+static bool ring_leaves = false;
 static uint64 last_statement = 0;
+
+/* The last statement of the client's own: what fails when it is over is its end of the transaction. */
+static struct
+{
+	WardenRecorded recorded;
+	uint64		transaction;
+	TimestampTz message;		/* when the message started that it came in */
+	bool		ends_transaction;
+} last_top = {.recorded.position = -1};
 
 /* Where the running transaction's records begin; below 0: it has none. */
 static int64 transaction_position = -1;
@@ -68,10 +79,16 @@ ring_is_ready(void)
 }
 
 static void
+leave_at_exit(void)
+{
+	if (!ring_leaves)
+		on_shmem_exit(leave_ring, (Datum) 0);	/* after the running transaction was aborted */
+	ring_leaves = true;
+}
+
+static void
 take_ring(void)
 {
-	static bool registered = false;
-
 	/* the slot may have been given away: the extension was dropped and made again */
 	if (ring_is_ready())
 		return;
@@ -90,9 +107,47 @@ take_ring(void)
 		warden_wake_writer(database_slot);
 		warden_wait_for_writer(database_slot, 100);
 	}
-	if (!registered)
-		on_shmem_exit(leave_ring, (Datum) 0);	/* after the running transaction was aborted */
-	registered = true;
+	leave_at_exit();
+}
+
+/* In the middle of an error: the ring that is there, or one that can be had without a look into the catalogs. */
+static bool
+ring_at_hand(void)
+{
+	if (ring_is_ready())
+		return true;
+	if (!ring_leaves || ring_index >= 0 || !OidIsValid(warden_catalog.extension))
+		return false;
+	database_slot = warden_database_slot(MyDatabaseId, false);
+	if (database_slot < 0 || !warden_shared_database(database_slot)->ready ||
+		warden_spool_database(database_slot)->extension != warden_catalog.extension)
+		return false;
+	ring_index = warden_ring_take(MyDatabaseId, warden_session_number);
+	return ring_index >= 0;
+}
+
+/*
+ * A session's first transaction is the server's own, at connect. What the first statement needs if it fails at once is
+ * made ready there: then it is too late to look into the catalogs.
+ */
+static void
+prepare_for_failures(void)
+{
+	static bool prepared = false;
+
+	if (prepared || MyBackendType != B_BACKEND || !recording() || warden_internal_depth > 0)
+		return;
+	prepared = true;
+	warden_internal_depth++;
+	warden_governed_refresh();
+	warden_internal_depth--;
+	if (!warden_governed_known())
+		return;
+	warden_session_refresh();
+	leave_at_exit();
+	database_slot = warden_database_slot(MyDatabaseId, false);
+	if (database_slot < 0 || !warden_shared_database(database_slot)->ready)
+		take_ring();
 }
 
 /*
@@ -106,21 +161,43 @@ must_go_on(const WardenRecord *record)
 		(record->statement != NULL && record->statement->classes == WARDEN_CLASS_TRANSACTION);
 }
 
+/* The capacity bounds every write: it is compared with what was mapped, not believed. */
+static int64
+try_append(const WardenRecord *record)
+{
+	WardenRing *ring = warden_ring_at(ring_index);
+	int64		position = WARDEN_RING_DAMAGED;
+
+	if (likely(ring->capacity == warden_ring_capacity()))
+		SWIFT_GET(position, warden_ring_append(ring, warden_ring_bytes(ring_index),
+											   &warden_spool_database(database_slot)->counter, record));
+	return position;
+}
+
+/* In the middle of an error: room was seen to before (see room_for_failures). */
+static int64
+append_at_once(const WardenRecord *record)
+{
+	int64		position = try_append(record);
+
+	if (position < 0)
+	{
+		warden_ring_at(ring_index)->lost++;
+		warden_wake_writer(database_slot);
+	}
+	return position;
+}
+
 /* Appends; waits for room, or refuses, as warden.audit_overflow says. */
 static int64
 append(const WardenRecord *record)
 {
 	WardenRing *ring = warden_ring_at(ring_index);
-	uint64	   *counter = &warden_spool_database(database_slot)->counter;
 	int64		position;
 
 	for (;;)
 	{
-		/* the capacity bounds every write: it is compared with what was mapped, not believed */
-		if (unlikely(ring->capacity != warden_ring_capacity()))
-			position = WARDEN_RING_DAMAGED;
-		else
-			SWIFT_GET(position, warden_ring_append(ring, warden_ring_bytes(ring_index), counter, record));
+		position = try_append(record);
 		if (position != WARDEN_RING_FULL || must_go_on(record))
 			break;
 		warden_wake_writer(database_slot);
@@ -192,6 +269,16 @@ describe(WardenRecord *record, const WardenFacts *facts, const WardenVerdict *ve
 }
 
 static void
+note_top(const WardenRecorded *recorded, const WardenStatement *statement)
+{
+	last_top.recorded = *recorded;
+	last_top.transaction = WARDEN_LOCAL_XID();
+	last_top.message = GetCurrentStatementStartTimestamp();
+	/* COMMIT and PREPARE TRANSACTION do their work when the statement is over */
+	last_top.ends_transaction = statement->classes == WARDEN_CLASS_TRANSACTION;
+}
+
+static void
 take_source(WardenRecord *record, const WardenSource *source)
 {
 	record->statement_hash = source->query_id;
@@ -237,6 +324,8 @@ warden_audit_start(WardenRecorded *recorded, const WardenFacts *facts, const War
 	recorded->done = record.outcome != WARDEN_OUTCOME_OPEN || recorded->position < 0;
 	if (!recorded->done)
 		note_transaction(recorded->position);
+	if (record.parent_no == 0 && record.outcome == WARDEN_OUTCOME_OPEN)
+		note_top(recorded, &facts->statement);
 }
 
 static void
@@ -288,26 +377,49 @@ warden_audit_end(WardenRecorded *recorded, int64 rows)
 void
 warden_audit_error(WardenRecorded *recorded)
 {
-	static char message[160];
 	WardenCompletion completion = {.rows = -1, .bytes = -1};
-	int			sqlstate = geterrcode();
 
 	if (recorded->position < 0 || recorded->done)
 		return;
-	strlcpy(completion.sqlstate, unpack_sql_state(sqlstate), sizeof(completion.sqlstate));
+	warden_failure_completion(&completion);
 	completion.duration = GetCurrentTimestamp() - recorded->started;
-	/* a copy of the error needs memory: not when that is what ran out */
-	if (sqlstate != ERRCODE_OUT_OF_MEMORY)
-	{
-		MemoryContext caller = MemoryContextSwitchTo(warden_statement_memory());
-		ErrorData  *error = CopyErrorData();
-
-		strlcpy(message, error->message ? error->message : "", sizeof(message));
-		completion.error = warden_text(message);
-		FreeErrorData(error);
-		MemoryContextSwitchTo(caller);
-	}
 	finish(recorded, &completion, WARDEN_OUTCOME_OPEN);
+}
+
+void
+warden_audit_failure(const WardenSource *source, const char *command, WardenClasses classes,
+					 const WardenCompletion *completion)
+{
+	static const WardenVerdict allowed = {.action = WARDEN_ACTION_ALLOW, .decision = WARDEN_DECISION_ALLOWED};
+	WardenRecord record = {0};
+	WardenFacts facts = {0};
+
+	/* what did not even parse has no class: it is recorded under `all` */
+	if ((~warden_audit_classes != 0 && (classes & warden_audit_classes) == 0) || !recording() || !ring_at_hand())
+		return;
+	facts.statement.command = warden_text(command);
+	facts.statement.classes = classes;
+	describe(&record, &facts, &allowed);
+	record.at = GetCurrentTimestamp();
+	take_source(&record, source);
+	record.outcome = WARDEN_OUTCOME_FAILED;
+	record.completion = *completion;
+	(void) append_at_once(&record);
+}
+
+bool
+warden_audit_last_failed(WardenCompletion *completion, bool at_end)
+{
+	WardenRecorded recorded = last_top.recorded;
+
+	if (recorded.position < 0 || last_top.message != GetCurrentStatementStartTimestamp() ||
+		last_top.transaction != WARDEN_LOCAL_XID() || !(at_end || last_top.ends_transaction))
+		return false;
+	last_top.recorded.position = -1;
+	completion->duration = GetCurrentTimestamp() - recorded.started;
+	recorded.done = false;
+	finish(&recorded, completion, WARDEN_OUTCOME_OPEN);
+	return true;
 }
 
 void
@@ -359,6 +471,8 @@ warden_decide_and_record(WardenRecorded *recorded, const WardenFacts *facts, con
 	warden_session_refresh();
 	SWIFT(warden_decide(&warden_session, &facts->statement, warden_texts(), &verdict));
 	warden_audit_start(recorded, facts, &verdict, source);
+	if (verdict.action == WARDEN_ACTION_BLOCK || verdict.action == WARDEN_ACTION_REQUIRE_APPROVAL)
+		warden_refusal_told();
 	warden_raise(&verdict);
 }
 
@@ -401,6 +515,40 @@ transaction_over(WardenOutcome outcome)
 	warden_ring_at(ring_index)->xid = 0;
 }
 
+static bool
+is_nearly_full(void)
+{
+	WardenRing *ring = warden_ring_at(ring_index);
+
+	/* no record is larger than a quarter */
+	return ring->capacity == warden_ring_capacity() && ring->head - warden_load_acquire(&ring->tail) > ring->capacity / 2;
+}
+
+/* A subtransaction is what errors are swallowed with: their records, which cannot wait, find room. */
+static void
+room_for_failures(void)
+{
+	while (ring_is_ready() && is_nearly_full())
+	{
+		if (warden_audit_overflow == WARDEN_OVERFLOW_REFUSE)
+			return;
+		CHECK_FOR_INTERRUPTS();
+		warden_wake_writer(database_slot);
+		warden_wait_for_writer(database_slot, 50);
+	}
+}
+
+/* The same for statements that fail one after another: a second at most, since an abort cannot be interrupted. */
+static void
+let_writer_catch_up(void)
+{
+	for (int i = 0; i < 1000 && ring_is_ready() && !proc_exit_inprogress && is_nearly_full(); i++)
+	{
+		warden_wake_writer(database_slot);
+		pg_usleep(1000);
+	}
+}
+
 static void
 transaction_event(XactEvent event, void *arg)
 {
@@ -409,6 +557,7 @@ transaction_event(XactEvent event, void *arg)
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
+			prepare_for_failures();
 			/* killed from here on, the writer can still learn from the commit log how it ended */
 			if (ring_index >= 0 && transaction_position >= 0)
 				warden_ring_at(ring_index)->xid = U64FromFullTransactionId(GetTopFullTransactionIdIfAny());
@@ -416,10 +565,13 @@ transaction_event(XactEvent event, void *arg)
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PARALLEL_COMMIT:
 			transaction_over(WARDEN_OUTCOME_COMMITTED);
+			warden_failures_watch();
 			break;
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PARALLEL_ABORT:
 			transaction_over(WARDEN_OUTCOME_ROLLED_BACK);
+			warden_failures_watch();
+			let_writer_catch_up();
 			break;
 		case XACT_EVENT_PREPARE:
 			/* how it ends is decided later, by COMMIT PREPARED or ROLLBACK PREPARED: its records stay open */
@@ -461,7 +613,10 @@ subtransaction_event(SubXactEvent event, SubTransactionId id, SubTransactionId p
 	(void) arg;
 	warden_check_wall("subtransaction_event");
 	if (event == SUBXACT_EVENT_START_SUB && warden_governed_known())
+	{
+		room_for_failures();
 		push_subtransaction(id);
+	}
 	if (event != SUBXACT_EVENT_ABORT_SUB && event != SUBXACT_EVENT_COMMIT_SUB)
 		return;
 	while (subtransaction_count > 0 && subtransactions[subtransaction_count - 1].id > id)
@@ -477,6 +632,7 @@ void
 warden_audit_install(void)
 {
 	warden_statement_hash_install();
+	warden_failures_install();
 	RegisterXactCallback(transaction_event, NULL);
 	RegisterSubXactCallback(subtransaction_event, NULL);
 }

@@ -195,9 +195,11 @@ warden_ExecutorStart(QueryDesc *queryDesc, int eflags)
 	WardenRecorded recorded = {.position = -1};
 	bool		governed = !(eflags & EXEC_FLAG_EXPLAIN_ONLY) && !is_leaders_plan(queryDesc) && warden_governed() &&
 		!is_foreign_key_check(queryDesc);
+	WardenFrame frame;
 
 	if (governed)
 		start(queryDesc, &recorded);
+	warden_frame_enter(&frame, &recorded, NULL);
 	PG_TRY();
 	{
 		if (previous_start)
@@ -207,24 +209,48 @@ warden_ExecutorStart(QueryDesc *queryDesc, int eflags)
 	}
 	PG_CATCH();
 	{
-		warden_audit_error(&recorded);
+		warden_frame_failed(&frame);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	warden_frame_leave(&frame);
 	if (recorded.position >= 0)
 		enter(queryDesc, &recorded);
+}
+
+/* What holds while code of the execution runs. */
+typedef struct ExecutionFrame
+{
+	WardenFrame frame;
+	uint64		parent;
+	ForeignKeyMark mark;
+} ExecutionFrame;
+
+static void
+go_in(ExecutionFrame *here, Execution *execution)
+{
+	here->parent = warden_current_statement;
+	lift_mark(&here->mark);
+	if (execution == NULL)
+		return;
+	warden_current_statement = execution->recorded.statement_no;
+	warden_frame_enter(&here->frame, &execution->recorded, NULL);
+}
+
+static void
+come_out(const ExecutionFrame *here)
+{
+	put_mark_back(&here->mark);
+	warden_current_statement = here->parent;
 }
 
 static void
 warden_ExecutorRun(WARDEN_RUN_ARGS)
 {
 	Execution  *execution = executions ? execution_of(queryDesc) : NULL;
-	uint64		parent = warden_current_statement;
-	ForeignKeyMark mark;
+	ExecutionFrame here;
 
-	lift_mark(&mark);
-	if (execution)
-		warden_current_statement = execution->recorded.statement_no;
+	go_in(&here, execution);
 	PG_TRY();
 	{
 		if (previous_run)
@@ -234,15 +260,15 @@ warden_ExecutorRun(WARDEN_RUN_ARGS)
 	}
 	PG_CATCH();
 	{
-		put_mark_back(&mark);
-		warden_current_statement = parent;
+		come_out(&here);
 		if (execution)
-			warden_audit_error(&execution->recorded);
+			warden_frame_failed(&here.frame);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	put_mark_back(&mark);
-	warden_current_statement = parent;
+	come_out(&here);
+	if (execution)
+		warden_frame_leave(&here.frame);
 	if (execution)
 		execution->rows += queryDesc->estate->es_processed;
 }
@@ -251,12 +277,9 @@ static void
 warden_ExecutorFinish(QueryDesc *queryDesc)
 {
 	Execution  *execution = executions ? execution_of(queryDesc) : NULL;
-	uint64		parent = warden_current_statement;
-	ForeignKeyMark mark;
+	ExecutionFrame here;
 
-	lift_mark(&mark);
-	if (execution)
-		warden_current_statement = execution->recorded.statement_no;
+	go_in(&here, execution);
 	PG_TRY();
 	{
 		if (previous_finish)
@@ -266,15 +289,15 @@ warden_ExecutorFinish(QueryDesc *queryDesc)
 	}
 	PG_CATCH();
 	{
-		put_mark_back(&mark);
-		warden_current_statement = parent;
+		come_out(&here);
 		if (execution)
-			warden_audit_error(&execution->recorded);
+			warden_frame_failed(&here.frame);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	put_mark_back(&mark);
-	warden_current_statement = parent;
+	come_out(&here);
+	if (execution)
+		warden_frame_leave(&here.frame);
 }
 
 static void

@@ -399,6 +399,7 @@ raise_masked_write(Query *query, const WardenRelation *relation, const WardenVer
 	(void) warden_facts_access(&facts, &relation->object, command_class(query->commandType));
 	warden_source_message(&source);
 	warden_audit_start(&recorded, &facts, verdict, &source);
+	warden_failure_told();
 	warden_raise(verdict);
 }
 
@@ -685,23 +686,51 @@ redirect_query(Node *node, bool *maskable)
 }
 
 static PlannedStmt *
-warden_planner(Query *parse, const char *query_string, int cursor_options, ParamListInfo params)
+pass_to_planner(Query *parse, const char *query_string, int cursor_options, ParamListInfo params)
+{
+	if (previous_planner)
+		return previous_planner(parse, query_string, cursor_options, params);
+	return standard_planner(parse, query_string, cursor_options, params);
+}
+
+static PlannedStmt *
+plan_masked(Query *parse, const char *query_string, int cursor_options, ParamListInfo params)
 {
 	PlannedStmt *plan;
 	bool		maskable = false;
 
-	if (warden_governed() && warden_any_masks)
+	if (warden_any_masks)
 	{
 		warden_session_refresh();
 		(void) redirect_query((Node *) parse, &maskable);
 	}
-	if (previous_planner)
-		plan = previous_planner(parse, query_string, cursor_options, params);
-	else
-		plan = standard_planner(parse, query_string, cursor_options, params);
+	plan = pass_to_planner(parse, query_string, cursor_options, params);
 	/* the plan cache plans again for another role */
 	if (maskable)
 		plan->dependsOnRole = true;
+	return plan;
+}
+
+static PlannedStmt *
+warden_planner(Query *parse, const char *query_string, int cursor_options, ParamListInfo params)
+{
+	PlannedStmt *plan;
+	WardenFrame frame;
+
+	if (!warden_governed())
+		return pass_to_planner(parse, query_string, cursor_options, params);
+	warden_frame_enter(&frame, NULL, query_string);
+	PG_TRY();
+	{
+		plan = plan_masked(parse, query_string, cursor_options, params);
+	}
+	PG_CATCH();
+	{
+		warden_planning_failed(&frame, parse);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	warden_frame_leave(&frame);
 	return plan;
 }
 

@@ -262,6 +262,8 @@ typedef struct WardenSource
 extern void warden_source(WardenSource *source, const char *text, int location, int length, uint64 query_id);
 /* The message of the client as a whole, where the statement within it is not known. */
 extern void warden_source_message(WardenSource *source);
+/* What of the client's message has not been seen as a statement yet. */
+extern void warden_source_rest(WardenSource *source);
 /* In a static buffer, until the next call. */
 extern WardenText warden_source_digest(const WardenSource *source, int64 limit);
 
@@ -281,6 +283,14 @@ extern void warden_audit_start(WardenRecorded *recorded, const WardenFacts *fact
 extern void warden_audit_end(WardenRecorded *recorded, int64 rows);
 /* In a PG_CATCH block: notes the error being handled on the record. */
 extern void warden_audit_error(WardenRecorded *recorded);
+/* A statement that failed before it could run; `command` may be NULL. Neither waits nor raises. */
+extern void warden_audit_failure(const WardenSource *source, const char *command, WardenClasses classes,
+								 const WardenCompletion *completion);
+/*
+ * The error came when the last statement of the message was over: its end of the transaction failed. True where that
+ * statement's record took the error. `at_end`: nothing of the message is left.
+ */
+extern bool warden_audit_last_failed(WardenCompletion *completion, bool at_end);
 extern void warden_audit_event(WardenEvent event, const char *text);
 /* For the writer: a record in its own ring; false where there is no room. */
 extern bool warden_audit_append_own(const WardenRecord *record);
@@ -288,6 +298,33 @@ extern bool warden_audit_append_own(const WardenRecord *record);
 extern void warden_decide_and_record(WardenRecorded *recorded, const WardenFacts *facts, const WardenSource *source);
 /* Records what is never refused. */
 extern void warden_record_allowed(WardenRecorded *recorded, const WardenFacts *facts, const WardenSource *source);
+
+/* --- failures.c --- */
+
+/* What runs or is planned. On the C stack; every way out leaves it. */
+typedef struct WardenFrame
+{
+	ErrorContextCallback callback;
+	struct WardenFrame *outer;
+	WardenRecorded *recorded;	/* NULL: a query being planned */
+	const char *text;			/* source text of what is planned, of a utility statement; else NULL */
+	bool		told;
+} WardenFrame;
+
+extern void warden_frame_enter(WardenFrame *frame, WardenRecorded *recorded, const char *text);
+extern void warden_frame_leave(WardenFrame *frame);
+/* In a PG_CATCH block: leaves, and notes the error on the frame's record. */
+extern void warden_frame_failed(WardenFrame *frame);
+/* The same for a query that cannot be planned: makes its record. */
+extern void warden_planning_failed(WardenFrame *frame, Query *query);
+/* A refusal is about to be raised that has a record: of a statement, of the query being planned. */
+extern void warden_refusal_told(void);
+extern void warden_failure_told(void);
+/* The error being handled, as a record tells it; the text lasts until the next error. */
+extern void warden_failure_completion(WardenCompletion *completion);
+/* Between transactions: sees to it that errors outside of every frame are seen. */
+extern void warden_failures_watch(void);
+extern void warden_failures_install(void);
 
 /* --- statement_hash.c --- */
 extern void warden_statement_hash_install(void);

@@ -3,6 +3,7 @@
  */
 #include "shim.h"
 
+#include "access/xact.h"
 #include "common/cryptohash.h"
 #include "common/sha2.h"
 #include "parser/scansup.h"
@@ -25,6 +26,14 @@ slice(const char *text, int location, int *length)
 	return text;
 }
 
+/* How far into the client's message statements have been told; `at` is when the message started. */
+static struct
+{
+	const char *message;
+	int			end;
+	TimestampTz at;
+} seen;
+
 void
 warden_source(WardenSource *source, const char *text, int location, int length, uint64 query_id)
 {
@@ -35,6 +44,45 @@ warden_source(WardenSource *source, const char *text, int location, int length, 
 	source->length = length;
 	source->offset = (int) (source->text - whole);
 	source->query_id = query_id;
+	if (text != NULL && text == debug_query_string && location >= 0)
+	{
+		seen.message = text;
+		seen.end = source->offset + source->length;
+		seen.at = GetCurrentStatementStartTimestamp();
+	}
+}
+
+/* Past white space, comments and the semicolons of empty statements. */
+static const char *
+skip_blank(const char *text)
+{
+	for (;;)
+	{
+		while (*text == ';' || scanner_isspace(*text))
+			text++;
+		if (text[0] == '-' && text[1] == '-')
+			text += strcspn(text, "\r\n");
+		else if (text[0] == '/' && text[1] == '*' && strstr(text + 2, "*/") != NULL)
+			text = strstr(text + 2, "*/") + 2;
+		else
+			return text;
+	}
+}
+
+void
+warden_source_rest(WardenSource *source)
+{
+	const char *message = debug_query_string ? debug_query_string : "";
+
+	memset(source, 0, sizeof(*source));
+	source->text = message;
+	if (message == seen.message && seen.at == GetCurrentStatementStartTimestamp())
+		source->text = skip_blank(message + seen.end);
+	source->length = (int) strlen(source->text);
+	while (source->length > 0 && (source->text[source->length - 1] == ';' ||
+								  scanner_isspace(source->text[source->length - 1])))
+		source->length--;
+	source->offset = (int) (source->text - message);
 }
 
 void

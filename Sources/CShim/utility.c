@@ -118,6 +118,7 @@ complete(UtilityCall *call, WardenRecorded *recorded)
 	uint64		parent = warden_current_statement;
 	QueryCompletion completion = {0};
 	QueryCompletion *given = call->qc;
+	WardenFrame frame;
 
 	if (call->qc == NULL)
 	{
@@ -126,6 +127,7 @@ complete(UtilityCall *call, WardenRecorded *recorded)
 	}
 	if (recorded->position >= 0)
 		warden_current_statement = recorded->statement_no;
+	warden_frame_enter(&frame, recorded, call->queryString);
 	PG_TRY();
 	{
 		pass_on(call);
@@ -133,10 +135,11 @@ complete(UtilityCall *call, WardenRecorded *recorded)
 	PG_CATCH();
 	{
 		warden_current_statement = parent;
-		warden_audit_error(recorded);
+		warden_frame_failed(&frame);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	warden_frame_leave(&frame);
 	warden_current_statement = parent;
 	warden_audit_end(recorded, command_tag_display_rowcount(call->qc->commandTag) ? (int64) call->qc->nprocessed : -1);
 	call->qc = given;
@@ -197,6 +200,9 @@ governed_utility(UtilityCall *call)
 		warden_utility_now = outer;
 	}
 	PG_END_TRY();
+	/* SET ROLE and the like: what fails next without being executed is the new role's */
+	if (IsTransactionState())
+		warden_session_refresh();
 }
 
 static void
