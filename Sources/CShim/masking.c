@@ -23,6 +23,7 @@
 #include "tcop/tcopprot.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/memutils.h"
+#include "utils/plancache.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
@@ -708,6 +709,9 @@ plan_masked(Query *parse, const char *query_string, int cursor_options, ParamLis
 	/* the plan cache plans again for another role */
 	if (maskable)
 		plan->dependsOnRole = true;
+	/* a cached plan is taken before any hook could see that an exemption has expired: none is kept meanwhile */
+	if (maskable && warden_last_expiry != 0 && warden_last_expiry > GetCurrentTimestamp())
+		ResetPlanCache();
 	return plan;
 }
 

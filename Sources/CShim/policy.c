@@ -26,6 +26,7 @@
 
 bool		warden_policy_stale = true;
 bool		warden_any_masks = false;
+int64		warden_last_expiry = 0;
 WardenClasses warden_guarded_classes = 0;
 uint64		warden_policy_generation = 0;
 WardenMaskEntry *warden_masks = NULL;
@@ -258,6 +259,8 @@ read_exemption(Datum *values, bool *nulls)
 	exemption.subjects = warden_subject_patterns(values[1], &exemption.subject_count);
 	exemption.targets = stored_patterns(values[2], values[3], &exemption.target_count);
 	exemption.until = nulls[4] ? INT64_MAX : DatumGetTimestampTz(values[4]);
+	if (exemption.until != INT64_MAX)
+		warden_last_expiry = Max(warden_last_expiry, exemption.until);
 	SWIFT_GET(added, warden_policy_add_exemption(&exemption, warden_texts(), &verdict));
 	if (!added)
 		row_refused(&verdict);
@@ -293,6 +296,7 @@ load_rows(void)
 	rows_refused = false;
 	SWIFT(warden_policy_begin());
 	each_row(warden_catalog.guard_policy, read_guard);
+	warden_last_expiry = 0;
 	each_row(warden_catalog.exemption_policy, read_exemption);
 	if (warden_masks != NULL)
 		pfree(warden_masks);

@@ -163,6 +163,8 @@ extern bool warden_policy_stale;
 extern uint64 warden_policy_generation;
 extern void warden_policy_load(void);
 extern bool warden_any_masks;
+/* TimestampTz: when the last exemption that expires will have expired; 0 where there is none */
+extern int64 warden_last_expiry;
 /* classes that a guard in force asks for */
 extern WardenClasses warden_guarded_classes;
 /* masks of a relation itself, from the policy: attribute numbers; 0 where none */
