@@ -178,9 +178,9 @@ COMMENT ON FUNCTION warden.revoke_exemption IS 'Ends an exemption; false where t
 -- Audit
 -- ---------------------------------------------------------------------------------------------------------------
 
--- What records say of their session; a record names the first record that said the same.
+-- What many records say alike is stored once, in rows that never change; docs/audit-format.md.
 CREATE TABLE warden.audit_context (
-    id                bigint PRIMARY KEY,
+    id                int PRIMARY KEY,
     digest            bytea NOT NULL UNIQUE,
     database_name     text,
     session_user_name text,
@@ -196,48 +196,57 @@ CREATE TABLE warden.audit_context (
 );
 COMMENT ON TABLE warden.audit_context IS 'Who acted, for records of the audit; written by the audit writer only';
 
--- What records say of the kind of statement: the same for many records, and the longest part of most of them.
 CREATE TABLE warden.audit_shape (
-    id       bigint PRIMARY KEY,
-    digest   bytea NOT NULL UNIQUE,
-    class    text,
-    command  text,
-    decision text,
-    guard    text,
-    access   text
+    id             int PRIMARY KEY,
+    digest         bytea NOT NULL UNIQUE,
+    statement_hash bigint,
+    class          text,
+    command        text,
+    decision       text,
+    guard          text,
+    access         text,
+    statement      text
 );
 COMMENT ON TABLE warden.audit_shape IS
-'Class, command, decision, guard and objects touched, for records of the audit; written by the audit writer only';
+'What records that repeat each other have in common: class, command, decision, guard, and where they were seen before the '
+'objects touched and the text; written by the audit writer only';
 
--- Fixed-width columns first: no padding, and the writer fills them fastest.
+-- What differs from record to record. By width: no padding, and the writer fills it fastest.
 CREATE TABLE warden.audit_record (
     seq               bigint NOT NULL,
     at                timestamptz NOT NULL,
-    context           bigint NOT NULL,
-    shape             bigint NOT NULL,
     session           bigint NOT NULL,
     statement_no      bigint,
     last_statement_no bigint,
     parent_no         bigint,
-    transaction       bigint,
-    statement_hash    bigint,
-    request_id        bigint,
     rows              bigint,
     bytes             bigint,
     duration          bigint,
-    event             text NOT NULL,
-    outcome           text,
+    request_id        bigint,
+    -- this and access and statement: of records whose shape does not have them
+    statement_hash    bigint,
+    context           int NOT NULL,
+    shape             int NOT NULL,
+    transaction       int,
+    event             "char" NOT NULL,
+    outcome           "char",
     sqlstate          text,
     error             text,
     statement         text,
+    access            text,
+    parameters        text,
     hash              bytea NOT NULL
 ) PARTITION BY RANGE (at);
 COMMENT ON TABLE warden.audit_record IS
 'The audit, a partition per day (UTC), as written; read it through warden.audit_log. Nobody may change it: not a superuser';
+COMMENT ON COLUMN warden.audit_record.event IS
+'s statement, c connect, d disconnect, f auth_failed, t transaction, p policy, r request, v decision, a alert, b break_glass, g gap';
+COMMENT ON COLUMN warden.audit_record.outcome IS
+'o open, c committed, r rolled_back, f failed, b blocked, i interrupted';
 
 CREATE INDEX audit_record_seq ON warden.audit_record USING brin (seq, at) WITH (pages_per_range = 16);
 -- What came after a record was written: looked up for records whose outcome was open then.
-CREATE INDEX audit_record_amendment ON warden.audit_record (session, statement_no) WHERE event = 'transaction';
+CREATE INDEX audit_record_amendment ON warden.audit_record (session, statement_no) WHERE event = 't';
 
 CREATE TABLE warden.audit_chain (
     singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
@@ -250,52 +259,68 @@ COMMENT ON TABLE warden.audit_chain IS
 INSERT INTO warden.audit_chain VALUES (true, 0, 0, pg_catalog.decode(pg_catalog.repeat('00', 32), 'hex'));
 
 CREATE VIEW warden.audit_log AS
-    SELECT r.seq, r.at, r.event,
+    SELECT r.seq, r.at,
+           CASE r.event WHEN 's' THEN 'statement' WHEN 'c' THEN 'connect' WHEN 'd' THEN 'disconnect'
+                        WHEN 'f' THEN 'auth_failed' WHEN 't' THEN 'transaction' WHEN 'p' THEN 'policy'
+                        WHEN 'r' THEN 'request' WHEN 'v' THEN 'decision' WHEN 'a' THEN 'alert'
+                        WHEN 'b' THEN 'break_glass' WHEN 'g' THEN 'gap' ELSE 'unknown' END AS event,
            pg_catalog.to_hex(r.session >> 22) || '.' || pg_catalog.to_hex(r.session & 4194303) AS session_id,
            r.statement_no, r.parent_no,
            c.database_name::name AS database_name, c.session_user_name::name AS session_user_name,
            c.role_name::name AS role_name, c.identity, c.agent, c.application_name,
            c.client_addr::inet AS client_addr, c.environment, c.intent, c.ticket, c.run,
-           NULL::jsonb AS tags, s.class, s.command, r.statement,
-           pg_catalog.lpad(pg_catalog.to_hex(r.statement_hash), 16, '0') AS statement_hash,
-           NULL::text[] AS parameters, s.decision, s.guard, r.request_id,
-           COALESCE(ending.outcome, r.outcome) AS outcome,
+           NULL::jsonb AS tags, s.class, s.command, COALESCE(r.statement, s.statement) AS statement,
+           pg_catalog.lpad(pg_catalog.to_hex(COALESCE(r.statement_hash, s.statement_hash)), 16, '0') AS statement_hash,
+           r.parameters::text[] AS parameters, s.decision, s.guard, r.request_id,
+           CASE COALESCE(ending.outcome, r.outcome)
+                WHEN 'o' THEN 'open' WHEN 'c' THEN 'committed' WHEN 'r' THEN 'rolled_back'
+                WHEN 'f' THEN 'failed' WHEN 'b' THEN 'blocked' WHEN 'i' THEN 'interrupted' END AS outcome,
            COALESCE(r.sqlstate, completion.sqlstate) AS sqlstate,
            COALESCE(r.error, completion.error) AS error,
            COALESCE(r.rows, completion.rows) AS rows,
            COALESCE(r.bytes, completion.bytes) AS bytes,
            COALESCE(r.duration, completion.duration) / 1000.0::double precision AS duration_ms,
-           r.session::text || '/' || r.transaction::text AS transaction_id, r.hash
+           r.session::text || '/' || (r.transaction::bigint & 4294967295)::text AS transaction_id, r.hash
       FROM warden.audit_record r
       LEFT JOIN warden.audit_context c ON c.id = r.context
       LEFT JOIN warden.audit_shape s ON s.id = r.shape
-      -- the end of a statement that was written while it ran
+      -- the end of a statement that was written while it ran; amendments without duration tell something else of it
       LEFT JOIN LATERAL (
             SELECT a.sqlstate, a.error, a.rows, a.bytes, a.duration
               FROM warden.audit_record a
-             WHERE r.outcome = 'open' AND r.duration IS NULL AND a.event = 'transaction' AND a.session = r.session
-               AND a.statement_no = r.statement_no AND a.last_statement_no IS NULL AND a.seq > r.seq
+             WHERE r.outcome = 'o' AND r.duration IS NULL AND a.event = 't' AND a.session = r.session
+               AND a.statement_no = r.statement_no AND a.last_statement_no IS NULL AND a.duration IS NOT NULL
+               AND a.seq > r.seq
              ORDER BY a.seq LIMIT 1) completion ON true
       -- the outcome: of the statement itself where it failed, else of the transaction or savepoint that held it
       LEFT JOIN LATERAL (
             SELECT a.outcome
               FROM warden.audit_record a
-             WHERE r.outcome = 'open' AND a.event = 'transaction' AND a.session = r.session
+             WHERE r.outcome = 'o' AND a.event = 't' AND a.session = r.session
                AND a.statement_no <= r.statement_no
                AND COALESCE(a.last_statement_no, a.statement_no) >= r.statement_no
-               AND a.outcome <> 'open' AND a.seq > r.seq
+               AND a.outcome <> 'o' AND a.seq > r.seq
              ORDER BY a.seq LIMIT 1) ending ON true;
 COMMENT ON VIEW warden.audit_log IS
 'Who did what, when, where from, with what decision and outcome: a row per statement and event, in order of seq, without holes';
 
 CREATE VIEW warden.audit_access AS
-    SELECT r.seq, a.relation, a.oid AS relation_oid, a.action,
-           a.columns, a.masked_columns, NULL::text[] AS labels, NULL::text AS via
-      FROM warden.audit_record r
-      JOIN warden.audit_shape s ON s.id = r.shape
-     CROSS JOIN LATERAL pg_catalog.json_to_recordset(s.access::json)
-           AS a(relation text, oid oid, kind text, action text, columns text[], masked_columns text[])
-     WHERE s.access IS NOT NULL;
+    SELECT t.seq, a.relation, a.oid AS relation_oid, a.action,
+           a.columns, a.masked_columns, NULL::text[] AS labels, a.via
+      FROM (SELECT r.seq, COALESCE(r.access, s.access) AS access
+              FROM warden.audit_record r
+              JOIN warden.audit_shape s ON s.id = r.shape
+             WHERE r.event <> 't'
+            UNION ALL
+            -- what a statement was found to reach while it ran came in a record of its own
+            SELECT r.seq, COALESCE(m.access, s.access)
+              FROM warden.audit_record m
+              JOIN warden.audit_shape s ON s.id = m.shape
+              JOIN warden.audit_record r ON r.session = m.session AND r.statement_no = m.statement_no AND r.event <> 't'
+             WHERE m.event = 't' AND m.last_statement_no IS NULL) t
+     CROSS JOIN LATERAL pg_catalog.json_to_recordset(t.access::json)
+           AS a(relation text, oid oid, kind text, action text, columns text[], masked_columns text[], via text)
+     WHERE t.access IS NOT NULL;
 COMMENT ON VIEW warden.audit_access IS
 'What each recorded statement touched: a row per relation and action, with the columns, and those seen masked';
 

@@ -6,9 +6,8 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "catalog/pg_type.h"
+#include "catalog/indexing.h"
 #include "common/cryptohash.h"
-#include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -31,46 +30,103 @@ warden_chain_end(void)
 	hasher = NULL;
 }
 
-/* Room for a row's canonical encoding; grows to the longest row. */
+/*
+ * Room for canonical bytes of texts of that length, behind room for a hash; grows to the longest. Texts together plus
+ * 256 bytes are always enough.
+ */
 static WardenBuffer *
-room_for(const WardenAuditRow *row)
+room_for(int64 texts)
 {
 	static WardenBuffer buffer = {NULL, 0, 0};
-	int64		needed = row->statement.length + row->access.length + row->error.length + row->guard.length +
-		row->command.length + 16384;
+	int64		needed = PG_SHA256_DIGEST_LENGTH + texts + 256;
 
 	if (buffer.capacity < needed)
 	{
 		if (buffer.bytes != NULL)
 			pfree(buffer.bytes);
-		buffer.bytes = MemoryContextAlloc(TopMemoryContext, needed);
-		buffer.capacity = needed;
+		buffer.capacity = 0;
+		buffer.bytes = MemoryContextAllocHuge(TopMemoryContext, needed + 4096);
+		buffer.capacity = needed + 4096;
 	}
 	buffer.length = 0;
 	return &buffer;
 }
 
+static void
+hash(const uint8 *bytes, int64 length, uint8 *digest)
+{
+	if (hasher == NULL || pg_cryptohash_init(hasher) < 0 || pg_cryptohash_update(hasher, bytes, length) < 0 ||
+		pg_cryptohash_final(hasher, digest, PG_SHA256_DIGEST_LENGTH) < 0)
+		elog(ERROR, "pg_warden: SHA-256 failed");
+}
+
 void
 warden_chain_link(uint8 *head, const WardenAuditRow *row)
 {
-	WardenBuffer *canonical = room_for(row);
+	WardenBuffer *buffer = room_for(row->statement.length + row->access.length + row->error.length +
+									row->parameters.length + row->sqlstate.length);
+	WardenBuffer canonical = {buffer->bytes + PG_SHA256_DIGEST_LENGTH, buffer->capacity - PG_SHA256_DIGEST_LENGTH, 0};
 	bool		encoded;
 
-	SWIFT_GET(encoded, warden_row_canonical(row, canonical));
+	SWIFT_GET(encoded, warden_row_canonical(row, &canonical));
 	if (!encoded)
 		elog(ERROR, "pg_warden: audit record " UINT64_FORMAT " is too large to be hashed", row->seq);
-	if (hasher == NULL || pg_cryptohash_init(hasher) < 0 ||
-		pg_cryptohash_update(hasher, head, PG_SHA256_DIGEST_LENGTH) < 0 ||
-		pg_cryptohash_update(hasher, canonical->bytes, canonical->length) < 0 ||
-		pg_cryptohash_final(hasher, head, PG_SHA256_DIGEST_LENGTH) < 0)
-		elog(ERROR, "pg_warden: SHA-256 failed");
+	memcpy(buffer->bytes, head, PG_SHA256_DIGEST_LENGTH);
+	hash(buffer->bytes, PG_SHA256_DIGEST_LENGTH + canonical.length, head);
+}
+
+void
+warden_context_digest(const WardenAuditContext *context, uint8 *digest)
+{
+	const WardenText *texts = (const WardenText *) context;
+	int64		length = 0;
+	WardenBuffer *buffer;
+	bool		encoded;
+
+	for (size_t i = 0; i < sizeof(*context) / sizeof(*texts); i++)
+		length += texts[i].length;
+	buffer = room_for(length);
+	SWIFT_GET(encoded, warden_context_canonical(context, buffer));
+	if (!encoded)
+		elog(ERROR, "pg_warden: a context of the audit is too large to be hashed");
+	hash(buffer->bytes, buffer->length, digest);
+}
+
+void
+warden_shape_digest(const WardenAuditShape *shape, uint8 *digest)
+{
+	WardenBuffer *buffer = room_for(shape->statement_class.length + shape->command.length + shape->decision.length +
+									shape->guard.length + shape->access.length + shape->statement.length);
+	bool		encoded;
+
+	SWIFT_GET(encoded, warden_shape_canonical(shape, buffer));
+	if (!encoded)
+		elog(ERROR, "pg_warden: a shape of the audit is too large to be hashed");
+	hash(buffer->bytes, buffer->length, digest);
 }
 
 /* --- warden.audit_chain --- */
 
-static void
-read_tuple(WardenChain *chain, TupleDesc desc, HeapTuple tuple)
+/* Its one row; to be freed by the caller. */
+static HeapTuple
+chain_tuple(Relation rel)
 {
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple	tuple = systable_getnext(scan);
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "pg_warden: warden.audit_chain is empty");
+	tuple = heap_copytuple(tuple);
+	systable_endscan(scan);
+	return tuple;
+}
+
+void
+warden_chain_read(WardenChain *chain)
+{
+	Relation	rel = table_open(warden_catalog.audit_chain, AccessShareLock);
+	TupleDesc	desc = RelationGetDescr(rel);
+	HeapTuple	tuple = chain_tuple(rel);
 	bool		isnull;
 	bytea	   *head;
 
@@ -80,19 +136,7 @@ read_tuple(WardenChain *chain, TupleDesc desc, HeapTuple tuple)
 	if (VARSIZE_ANY_EXHDR(head) != PG_SHA256_DIGEST_LENGTH)
 		elog(ERROR, "pg_warden: the head of the audit's chain is damaged");
 	memcpy(chain->head, VARDATA_ANY(head), PG_SHA256_DIGEST_LENGTH);
-}
-
-void
-warden_chain_read(WardenChain *chain)
-{
-	Relation	rel = table_open(warden_catalog.audit_chain, AccessShareLock);
-	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
-	HeapTuple	tuple = systable_getnext(scan);
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "pg_warden: warden.audit_chain is empty");
-	read_tuple(chain, RelationGetDescr(rel), tuple);
-	systable_endscan(scan);
+	heap_freetuple(tuple);
 	table_close(rel, AccessShareLock);
 }
 
@@ -105,26 +149,30 @@ warden_chain_last_seq(void)
 	return chain.last_seq;
 }
 
-static void
-store(void *arg)
-{
-	const WardenChain *chain = arg;
-	bytea	   *head = palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
-	Oid			types[3] = {INT8OID, INT8OID, BYTEAOID};
-	Datum		values[3];
-
-	SET_VARSIZE(head, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
-	memcpy(VARDATA(head), chain->head, PG_SHA256_DIGEST_LENGTH);
-	values[0] = Int64GetDatum((int64) chain->last_seq);
-	values[1] = Int64GetDatum((int64) chain->records);
-	values[2] = PointerGetDatum(head);
-	if (warden_internal_sql("UPDATE warden.audit_chain SET last_seq = $1, records = $2, head = $3",
-							3, types, values, NULL) != 1)
-		elog(ERROR, "pg_warden: warden.audit_chain has no row");
-}
-
 void
 warden_chain_store(const WardenChain *chain)
 {
-	warden_internal_run(store, (void *) chain);
+	Relation	rel = table_open(warden_catalog.audit_chain, RowExclusiveLock);
+	TupleDesc	desc = RelationGetDescr(rel);
+	HeapTuple	tuple = chain_tuple(rel);
+	int			columns[] = {2, 3, 4};
+	bool		nulls[] = {false, false, false};
+	Datum		values[3];
+	struct
+	{
+		int32		header;
+		uint8		bytes[PG_SHA256_DIGEST_LENGTH];
+	}			head;
+	HeapTuple	changed;
+
+	SET_VARSIZE(&head, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
+	memcpy(head.bytes, chain->head, PG_SHA256_DIGEST_LENGTH);
+	values[0] = Int64GetDatum((int64) chain->last_seq);
+	values[1] = Int64GetDatum((int64) chain->records);
+	values[2] = PointerGetDatum(&head);
+	changed = heap_modify_tuple_by_cols(tuple, desc, lengthof(columns), columns, values, nulls);
+	CatalogTupleUpdate(rel, &tuple->t_self, changed);
+	heap_freetuple(changed);
+	heap_freetuple(tuple);
+	table_close(rel, NoLock);
 }

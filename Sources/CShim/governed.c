@@ -116,6 +116,8 @@ look(void)
 	found.mask_policy = get_relname_relid("mask_policy", found.schema);
 	found.exemption_policy = get_relname_relid("exemption_policy", found.schema);
 	found.audit_chain = get_relname_relid("audit_chain", found.schema);
+	found.audit_context = get_relname_relid("audit_context", found.schema);
+	found.audit_shape = get_relname_relid("audit_shape", found.schema);
 	found.audit_record = get_relname_relid("audit_record", found.schema);
 	warden_catalog = found;
 	warden_policy_stale = true;

@@ -100,6 +100,8 @@ typedef struct WardenCatalog
 	Oid			mask_policy;
 	Oid			exemption_policy;
 	Oid			audit_chain;
+	Oid			audit_context;
+	Oid			audit_shape;
 	Oid			audit_record;
 } WardenCatalog;
 

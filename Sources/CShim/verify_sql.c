@@ -27,22 +27,34 @@ typedef struct Verification
 	MemoryContext memory;
 } Verification;
 
+/* A row of each of the three tables, joined. */
+typedef struct Joined
+{
+	WardenAuditRow row;
+	WardenAuditShape shape;
+	WardenAuditContext context;
+	bool		has_shape;
+	bool		has_context;
+	const uint8 *hash;			/* NULL: it is none */
+} Joined;
+
 /* In the order of the columns of the query below. */
 static void
-row_from_tuple(WardenAuditRow *row, HeapTuple tuple, TupleDesc desc, const uint8 **hash)
+joined_from_tuple(Joined *joined, HeapTuple tuple, TupleDesc desc)
 {
+	WardenAuditRow *row = &joined->row;
+	WardenAuditShape *shape = &joined->shape;
 	uint64	   *numbers[] = {&row->seq, (uint64 *) &row->at, &row->session, &row->statement_no, &row->last_statement_no,
-		&row->parent_no, &row->transaction, &row->statement_hash, (uint64 *) &row->request_id};
+		&row->parent_no, &row->transaction, (uint64 *) &row->request_id, &row->statement_hash, &shape->statement_hash};
 	int64	   *counts[] = {&row->rows, &row->bytes, &row->duration};
-	WardenText *texts[] = {&row->event, &row->statement_class, &row->command, &row->decision, &row->outcome,
-		&row->guard, &row->sqlstate, &row->error, &row->statement, &row->access, &row->database, &row->session_user,
-		&row->role, &row->identity, &row->agent, &row->application, &row->client_address, &row->environment,
-		&row->intent, &row->ticket, &row->run};
+	WardenText *context = (WardenText *) &joined->context;
+	WardenText *texts[] = {&row->sqlstate, &row->error, &row->statement, &row->access, &row->parameters,
+		&shape->statement_class, &shape->command, &shape->decision, &shape->guard, &shape->access, &shape->statement};
 	int			column = 1;
 	bool		isnull;
 	Datum		datum;
 
-	memset(row, 0, sizeof(*row));
+	memset(joined, 0, sizeof(*joined));
 	for (size_t i = 0; i < lengthof(numbers); i++)
 	{
 		datum = SPI_getbinval(tuple, desc, column++, &isnull);
@@ -53,13 +65,19 @@ row_from_tuple(WardenAuditRow *row, HeapTuple tuple, TupleDesc desc, const uint8
 		datum = SPI_getbinval(tuple, desc, column++, &isnull);
 		*counts[i] = isnull ? -1 : DatumGetInt64(datum);
 	}
-	for (size_t i = 0; i < lengthof(texts); i++)
+	for (size_t i = 0; i < lengthof(texts) + sizeof(joined->context) / sizeof(*context); i++)
 	{
 		datum = SPI_getbinval(tuple, desc, column++, &isnull);
-		*texts[i] = warden_text(isnull ? NULL : TextDatumGetCString(datum));
+		*(i < lengthof(texts) ? texts[i] : context++) = warden_text(isnull ? NULL : TextDatumGetCString(datum));
 	}
+	datum = SPI_getbinval(tuple, desc, column++, &isnull);
+	row->event = isnull ? 0 : (uint8) DatumGetChar(datum);
+	datum = SPI_getbinval(tuple, desc, column++, &isnull);
+	row->outcome = isnull ? 0 : (uint8) DatumGetChar(datum);
+	joined->has_context = DatumGetBool(SPI_getbinval(tuple, desc, column++, &isnull));
+	joined->has_shape = DatumGetBool(SPI_getbinval(tuple, desc, column++, &isnull));
 	datum = SPI_getbinval(tuple, desc, column, &isnull);
-	*hash = isnull || VARSIZE_ANY_EXHDR(DatumGetByteaPP(datum)) != PG_SHA256_DIGEST_LENGTH ? NULL :
+	joined->hash = isnull || VARSIZE_ANY_EXHDR(DatumGetByteaPP(datum)) != PG_SHA256_DIGEST_LENGTH ? NULL :
 		(const uint8 *) VARDATA_ANY(DatumGetByteaPP(datum));
 }
 
@@ -84,15 +102,28 @@ check_expected(Verification *verification, uint64 seq)
 static void
 verify_row(Verification *verification, HeapTuple tuple, TupleDesc desc)
 {
+	Joined		joined;
+	uint8		context[PG_SHA256_DIGEST_LENGTH];
+	uint8		shape[PG_SHA256_DIGEST_LENGTH];
 	WardenAuditRow row;
-	const uint8 *hash;
 
-	row_from_tuple(&row, tuple, desc, &hash);
+	joined_from_tuple(&joined, tuple, desc);
+	row = joined.row;
+	if (joined.has_context)
+	{
+		warden_context_digest(&joined.context, context);
+		row.context_digest = (WardenText) {context, sizeof(context)};
+	}
+	if (joined.has_shape)
+	{
+		warden_shape_digest(&joined.shape, shape);
+		row.shape_digest = (WardenText) {shape, sizeof(shape)};
+	}
 	if (row.seq != verification->last_seq + 1)
 		found_problem(verification, verification->last_seq + 1,
 					  row.seq <= verification->last_seq ? "a record is there twice" : "a record is missing");
 	warden_chain_link(verification->head, &row);
-	if (hash == NULL || memcmp(hash, verification->head, PG_SHA256_DIGEST_LENGTH) != 0)
+	if (joined.hash == NULL || memcmp(joined.hash, verification->head, PG_SHA256_DIGEST_LENGTH) != 0)
 		found_problem(verification, row.seq, "the record was altered, or one before it replaced");
 	verification->last_seq = row.seq;
 	verification->records++;
@@ -105,10 +136,12 @@ verify_rows(void *arg)
 	Verification *verification = arg;
 	SPIPlanPtr	plan = SPI_prepare_cursor(
 		"SELECT r.seq, (extract(epoch FROM r.at - timestamptz '2000-01-01 00:00:00+00') * 1000000)::bigint, r.session, "
-		"r.statement_no, r.last_statement_no, r.parent_no, r.transaction, r.statement_hash, r.request_id, "
-		"r.rows, r.bytes, r.duration, r.event, s.class, s.command, s.decision, r.outcome, s.guard, r.sqlstate, "
-		"r.error, r.statement, s.access, c.database_name, c.session_user_name, c.role_name, c.identity, c.agent, "
-		"c.application_name, c.client_addr, c.environment, c.intent, c.ticket, c.run, r.hash "
+		"r.statement_no, r.last_statement_no, r.parent_no, r.transaction::bigint & 4294967295, r.request_id, "
+		"r.statement_hash, s.statement_hash, r.rows, r.bytes, r.duration, "
+		"r.sqlstate, r.error, r.statement, r.access, r.parameters, "
+		"s.class, s.command, s.decision, s.guard, s.access, s.statement, "
+		"c.database_name, c.session_user_name, c.role_name, c.identity, c.agent, c.application_name, c.client_addr, "
+		"c.environment, c.intent, c.ticket, c.run, r.event, r.outcome, c.id IS NOT NULL, s.id IS NOT NULL, r.hash "
 		"FROM warden.audit_record r LEFT JOIN warden.audit_context c ON c.id = r.context "
 		"LEFT JOIN warden.audit_shape s ON s.id = r.shape ORDER BY r.seq",
 		0, NULL, CURSOR_OPT_NO_SCROLL);

@@ -22,10 +22,13 @@ extern void warden_chain_store(const WardenChain *chain);
 extern void warden_write_records(WardenChain *chain, const uint8_t **records, int64 count);
 /* Writes an event `gap` in place of the number that was given and never arrived. */
 extern void warden_write_gap(WardenChain *chain);
-/* Around the links of one batch of rows, within one transaction. */
+/* Around the hashing of one batch of rows, within one transaction. */
 extern void warden_chain_begin(void);
 extern void warden_chain_end(void);
-/* Moves the chain over a row: head = SHA-256(head || canonical encoding of the row). */
+/* Moves the chain over a row: head = SHA-256(head || canonical bytes of the row). */
 extern void warden_chain_link(uint8 *head, const WardenAuditRow *row);
+/* SHA-256 of the canonical bytes of what records refer to. */
+extern void warden_context_digest(const WardenAuditContext *context, uint8 *digest);
+extern void warden_shape_digest(const WardenAuditShape *shape, uint8 *digest);
 
 #endif

@@ -1,89 +1,106 @@
 import Contract
 
-/// The bytes of a row of the audit that are hashed. docs/audit-format.md says what they are, so that anyone can
-/// compute the chain again: a change here is a change there, and a new version.
+/// The bytes of the audit's rows that are hashed. docs/audit-format.md says what they are, so that anyone can compute
+/// the chain again: a change here is a change there, and a new version.
+///
+/// A record's bytes have the digests of its context and its shape in them instead of their texts: all three tables are
+/// covered, and a short statement costs three blocks of SHA-256.
 struct CanonicalRow {
-  private static let version: UInt8 = 1
+  private static let version: UInt8 = 2
+  private static let digestLength = 32
   private var writer: ByteWriter
 
   init(writer: ByteWriter) { self.writer = writer }
 
-  /// nil where there is not enough room.
+  // Each returns how many bytes there are, nil where there is not enough room.
+
   @unsafe mutating func write(_ row: WardenAuditRow) -> Int? {
-    writer.append(Self.version)
-    append(number: unsafe row.seq)
-    append(signed: unsafe row.at)
-    unsafe append(row.event)
-    append(number: unsafe row.session)
-    append(number: unsafe row.statement_no)
-    append(number: unsafe row.last_statement_no)
-    append(number: unsafe row.parent_no)
-    append(number: unsafe row.transaction)
-    unsafe appendContext(row)
-    unsafe append(row.statement_class)
-    unsafe append(row.command)
-    unsafe append(row.statement)
-    append(number: unsafe row.statement_hash)
-    unsafe append(row.decision)
-    unsafe append(row.guard)
-    append(number: unsafe UInt64(bitPattern: row.request_id))
-    unsafe append(row.outcome)
-    unsafe append(row.sqlstate)
-    unsafe append(row.error)
+    begin(0x72)
+    writer.append(bigEndian: unsafe row.seq)
+    writer.append(bigEndian: unsafe row.at)
+    writer.append(bigEndian: unsafe row.session)
+    writer.append(bigEndian: unsafe row.statement_no)
+    writer.append(bigEndian: UInt64(UInt32(truncatingIfNeeded: unsafe row.transaction)))
     append(measure: unsafe row.rows)
     append(measure: unsafe row.bytes)
     append(measure: unsafe row.duration)
+    writer.append(unsafe row.event)
+    writer.append(unsafe row.outcome)
+    unsafe append(digest: ByteView(row.context_digest))
+    unsafe append(digest: ByteView(row.shape_digest))
+    append(optional: unsafe row.parent_no)
+    append(optional: unsafe row.last_statement_no)
+    append(optional: unsafe UInt64(bitPattern: row.request_id))
+    append(optional: unsafe row.statement_hash)
+    unsafe append(row.sqlstate)
+    unsafe append(row.error)
+    unsafe append(row.statement)
     unsafe append(row.access)
-    return writer.overflowed ? nil : writer.count
+    unsafe append(row.parameters)
+    return end()
   }
 
-  /// From the ring the context counts, from the table the columns.
-  @unsafe private mutating func appendContext(_ row: WardenAuditRow) {
-    if let context = unsafe SessionContext(encoded: ByteView(row.context)) {
-      for index in 0..<SessionContext.fieldCount { append(context.field(index)) }
-      return
-    }
-    unsafe append(row.database)
-    unsafe append(row.session_user)
-    unsafe append(row.role)
-    unsafe append(row.identity)
-    unsafe append(row.agent)
-    unsafe append(row.application)
-    unsafe append(row.client_address)
-    unsafe append(row.environment)
-    unsafe append(row.intent)
-    unsafe append(row.ticket)
-    unsafe append(row.run)
+  @unsafe mutating func write(_ context: WardenAuditContext) -> Int? {
+    begin(0x63)
+    unsafe append(context.database)
+    unsafe append(context.session_user)
+    unsafe append(context.role)
+    unsafe append(context.identity)
+    unsafe append(context.agent)
+    unsafe append(context.application)
+    unsafe append(context.client_address)
+    unsafe append(context.environment)
+    unsafe append(context.intent)
+    unsafe append(context.ticket)
+    unsafe append(context.run)
+    return end()
   }
 
-  @unsafe private mutating func append(_ text: WardenText) { unsafe append(ByteView(text)) }
+  @unsafe mutating func write(_ shape: WardenAuditShape) -> Int? {
+    begin(0x73)
+    unsafe append(shape.statement_class)
+    unsafe append(shape.command)
+    unsafe append(shape.decision)
+    unsafe append(shape.guard)
+    append(optional: unsafe shape.statement_hash)
+    unsafe append(shape.access)
+    unsafe append(shape.statement)
+    return end()
+  }
 
-  private mutating func append(_ field: ByteView) {
+  /// The second byte tells the three apart.
+  private mutating func begin(_ kind: UInt8) {
+    writer.append(Self.version)
+    writer.append(kind)
+  }
+
+  private func end() -> Int? { writer.overflowed ? nil : writer.count }
+
+  @unsafe private mutating func append(_ text: WardenText) {
+    let field = unsafe ByteView(text)
     guard !field.isNull else { return writer.append(0) }
-    writer.append(1)
     guard let length = UInt32(exactly: field.count) else { return writer.fail() }
+    writer.append(1)
     writer.append(bigEndian: length)
     writer.append(field)
   }
 
   /// 0 is NULL.
-  private mutating func append(number: UInt64) {
+  private mutating func append(optional number: UInt64) {
     guard number != 0 else { return writer.append(0) }
-    append(present: number)
-  }
-
-  /// Below 0 is NULL.
-  private mutating func append(measure: Int64) {
-    guard measure >= 0 else { return writer.append(0) }
-    append(present: UInt64(bitPattern: measure))
-  }
-
-  /// Never NULL; two's complement.
-  private mutating func append(signed: Int64) { append(present: UInt64(bitPattern: signed)) }
-
-  private mutating func append(present number: UInt64) {
     writer.append(1)
-    writer.append(bigEndian: UInt32(8))
     writer.append(bigEndian: number)
+  }
+
+  /// Below 0 is NULL, and -1.
+  private mutating func append(measure: Int64) { writer.append(bigEndian: max(measure, -1)) }
+
+  /// NULL, or what is no digest, is zeros.
+  private mutating func append(digest: ByteView) {
+    guard digest.count == Self.digestLength else {
+      for _ in 0..<4 { writer.append(bigEndian: UInt64(0)) }
+      return
+    }
+    writer.append(digest)
   }
 }

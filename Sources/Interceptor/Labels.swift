@@ -2,20 +2,34 @@ import Contract
 
 /// The words that the audit uses for what is a number in the ring.
 enum Labels {
-  static func event(_ event: UInt32) -> StaticString {
+  // Letters: columns of one byte, in which the views put the words.
+
+  static func eventLetter(_ event: UInt32) -> UInt8 {
     switch event {
-    case WARDEN_EVENT_STATEMENT.rawValue: "statement"
-    case WARDEN_EVENT_CONNECT.rawValue: "connect"
-    case WARDEN_EVENT_DISCONNECT.rawValue: "disconnect"
-    case WARDEN_EVENT_AUTH_FAILED.rawValue: "auth_failed"
-    case WARDEN_EVENT_TRANSACTION.rawValue: "transaction"
-    case WARDEN_EVENT_POLICY.rawValue: "policy"
-    case WARDEN_EVENT_REQUEST.rawValue: "request"
-    case WARDEN_EVENT_DECISION.rawValue: "decision"
-    case WARDEN_EVENT_ALERT.rawValue: "alert"
-    case WARDEN_EVENT_BREAK_GLASS.rawValue: "break_glass"
-    case WARDEN_EVENT_GAP.rawValue: "gap"
-    default: "unknown"
+    case WARDEN_EVENT_STATEMENT.rawValue: 0x73  // s
+    case WARDEN_EVENT_CONNECT.rawValue: 0x63  // c
+    case WARDEN_EVENT_DISCONNECT.rawValue: 0x64  // d
+    case WARDEN_EVENT_AUTH_FAILED.rawValue: 0x66  // f
+    case WARDEN_EVENT_TRANSACTION.rawValue: 0x74  // t
+    case WARDEN_EVENT_POLICY.rawValue: 0x70  // p
+    case WARDEN_EVENT_REQUEST.rawValue: 0x72  // r
+    case WARDEN_EVENT_DECISION.rawValue: 0x76  // v
+    case WARDEN_EVENT_ALERT.rawValue: 0x61  // a
+    case WARDEN_EVENT_BREAK_GLASS.rawValue: 0x62  // b
+    case WARDEN_EVENT_GAP.rawValue: 0x67  // g
+    default: 0x3F  // ?
+    }
+  }
+
+  static func outcomeLetter(_ outcome: UInt32) -> UInt8 {
+    switch outcome {
+    case WARDEN_OUTCOME_OPEN.rawValue: 0x6F  // o
+    case WARDEN_OUTCOME_COMMITTED.rawValue: 0x63  // c
+    case WARDEN_OUTCOME_ROLLED_BACK.rawValue: 0x72  // r
+    case WARDEN_OUTCOME_FAILED.rawValue: 0x66  // f
+    case WARDEN_OUTCOME_BLOCKED.rawValue: 0x62  // b
+    case WARDEN_OUTCOME_INTERRUPTED.rawValue: 0x69  // i
+    default: 0x3F  // ?
     }
   }
 
@@ -28,18 +42,6 @@ enum Labels {
     case WARDEN_DECISION_APPROVED.rawValue: "approved"
     case WARDEN_DECISION_WOULD_BLOCK.rawValue: "would_block"
     case WARDEN_DECISION_WOULD_REQUIRE_APPROVAL.rawValue: "would_require_approval"
-    default: "unknown"
-    }
-  }
-
-  static func outcome(_ outcome: UInt32) -> StaticString {
-    switch outcome {
-    case WARDEN_OUTCOME_OPEN.rawValue: "open"
-    case WARDEN_OUTCOME_COMMITTED.rawValue: "committed"
-    case WARDEN_OUTCOME_ROLLED_BACK.rawValue: "rolled_back"
-    case WARDEN_OUTCOME_FAILED.rawValue: "failed"
-    case WARDEN_OUTCOME_BLOCKED.rawValue: "blocked"
-    case WARDEN_OUTCOME_INTERRUPTED.rawValue: "interrupted"
     default: "unknown"
     }
   }

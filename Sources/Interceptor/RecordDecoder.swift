@@ -24,19 +24,18 @@ struct RecordDecoder {
     unsafe readCompletion(into: &row)
     let classes = record.load(at: RecordLayout.classes, as: WardenClasses.self)
     let event = UInt32(record[RecordLayout.event])
-    unsafe row.event = ByteView(Labels.event(event)).text
+    unsafe row.event = Labels.eventLetter(event)
     unsafe row.statement_class = (Labels.statementClass(classes).map { ByteView($0) } ?? .null).text
     unsafe row.decision = ByteView(Labels.decision(UInt32(record[RecordLayout.decision]))).text
     unsafe row.command = parts.command.text
     unsafe row.guard = parts.guard.text
     unsafe row.statement = parts.text.text
-    unsafe row.outcome = ByteView(Labels.outcome(RecordState.outcome(of: state))).text
+    unsafe row.outcome = Labels.outcomeLetter(RecordState.outcome(of: state))
     var json = AccessJSON(writer: scratch)
     let access = parts.accesses.isNull ? .null : json.write(parts.accesses)
     unsafe row.access = access.text
     unsafe row.access_list = parts.accesses.text
     unsafe row.context = parts.context.text
-    if let context = SessionContext(encoded: parts.context) { unsafe context.fill(&row) }
     return unsafe (row, access.count)
   }
 
@@ -92,21 +91,5 @@ private struct RecordParts {
   /// All ones, in the length's own width, is NULL.
   private static func part<Length: FixedWidthInteger>(_ length: Length, _ reader: inout ByteReader) -> ByteView {
     length == Length.max ? .null : reader.view(Int(truncatingIfNeeded: length))
-  }
-}
-
-extension SessionContext {
-  @unsafe fileprivate func fill(_ row: inout WardenAuditRow) {
-    unsafe row.database = database.text
-    unsafe row.session_user = sessionUser.text
-    unsafe row.role = role.text
-    unsafe row.identity = identity.text
-    unsafe row.agent = agent.text
-    unsafe row.application = application.text
-    unsafe row.client_address = clientAddress.text
-    unsafe row.environment = environment.text
-    unsafe row.intent = intent.text
-    unsafe row.ticket = ticket.text
-    unsafe row.run = run.text
   }
 }

@@ -107,4 +107,19 @@ struct SessionContext {
     guard length != RecordLayout.null16 else { return .null }
     return reader.view(Int(length))
   }
+
+  /// The fields as C takes them, valid as long as what they were made from.
+  @unsafe func fill(_ context: inout WardenAuditContext) {
+    unsafe context.database = database.text
+    unsafe context.session_user = sessionUser.text
+    unsafe context.role = role.text
+    unsafe context.identity = identity.text
+    unsafe context.agent = agent.text
+    unsafe context.application = application.text
+    unsafe context.client_address = clientAddress.text
+    unsafe context.environment = environment.text
+    unsafe context.intent = intent.text
+    unsafe context.ticket = ticket.text
+    unsafe context.run = run.text
+  }
 }

@@ -92,6 +92,15 @@ public func warden_record_decode(
   return true
 }
 
+/// Tells what is in a record's context.
+@c @implementation
+public func warden_context_decode(_ encoded: WardenText, _ context: UnsafeMutablePointer<WardenAuditContext>) -> Bool {
+  unsafe context.pointee = WardenAuditContext()
+  guard let decoded = unsafe SessionContext(encoded: ByteView(encoded)) else { return false }
+  unsafe decoded.fill(&context.pointee)
+  return true
+}
+
 /// Writes an access list as JSON.
 @c @implementation
 public func warden_access_json(_ list: WardenText, _ out: UnsafeMutablePointer<WardenBuffer>) {
@@ -107,6 +116,28 @@ public func warden_row_canonical(
 ) -> Bool {
   var canonical = unsafe CanonicalRow(writer: ByteWriter(out))
   guard let length = unsafe canonical.write(row.pointee) else { return false }
+  unsafe out.pointee.length = Int64(length)
+  return true
+}
+
+/// Writes the bytes of a context that are hashed.
+@c @implementation
+public func warden_context_canonical(
+  _ context: UnsafePointer<WardenAuditContext>, _ out: UnsafeMutablePointer<WardenBuffer>
+) -> Bool {
+  var canonical = unsafe CanonicalRow(writer: ByteWriter(out))
+  guard let length = unsafe canonical.write(context.pointee) else { return false }
+  unsafe out.pointee.length = Int64(length)
+  return true
+}
+
+/// Writes the bytes of a shape that are hashed.
+@c @implementation
+public func warden_shape_canonical(
+  _ shape: UnsafePointer<WardenAuditShape>, _ out: UnsafeMutablePointer<WardenBuffer>
+) -> Bool {
+  var canonical = unsafe CanonicalRow(writer: ByteWriter(out))
+  guard let length = unsafe canonical.write(shape.pointee) else { return false }
   unsafe out.pointee.length = Int64(length)
   return true
 }

@@ -167,6 +167,21 @@ func release(_ rings: [TestRing], upTo last: UInt64) {
   warden_drain_release(&references, Int64(references.count), last)
 }
 
+/// The words for the letters of a row, as docs/audit-format.md and the views have them.
+let eventWords = words([
+  "s": "statement", "c": "connect", "d": "disconnect", "f": "auth_failed", "t": "transaction", "p": "policy",
+  "r": "request", "v": "decision", "a": "alert", "b": "break_glass", "g": "gap",
+])
+let outcomeWords = words([
+  "o": "open", "c": "committed", "r": "rolled_back", "f": "failed", "b": "blocked", "i": "interrupted",
+])
+
+private func words(_ letters: [Character: String]) -> [UInt8: String] {
+  var words: [UInt8: String] = [:]
+  for (letter, word) in letters { words[letter.asciiValue ?? 0] = word }
+  return words
+}
+
 /// A row whose texts are copies.
 struct Row {
   var seq: UInt64
@@ -185,13 +200,17 @@ struct Row {
     rows = row.rows
     duration = row.duration
     texts = [:]
+    texts["event"] = eventWords[row.event]
+    texts["outcome"] = outcomeWords[row.outcome]
+    var context = WardenAuditContext()
+    _ = warden_context_decode(row.context, &context)
     let fields: [(String, WardenText)] = [
-      ("event", row.event), ("class", row.statement_class), ("command", row.command), ("statement", row.statement),
-      ("decision", row.decision), ("guard", row.guard), ("outcome", row.outcome), ("sqlstate", row.sqlstate),
-      ("error", row.error), ("access", row.access), ("database", row.database), ("session_user", row.session_user),
-      ("role", row.role), ("identity", row.identity), ("agent", row.agent), ("application", row.application),
-      ("client_address", row.client_address), ("environment", row.environment), ("intent", row.intent),
-      ("ticket", row.ticket), ("run", row.run),
+      ("class", row.statement_class), ("command", row.command), ("statement", row.statement),
+      ("decision", row.decision), ("guard", row.guard), ("sqlstate", row.sqlstate),
+      ("error", row.error), ("access", row.access), ("database", context.database), ("session_user", context.session_user),
+      ("role", context.role), ("identity", context.identity), ("agent", context.agent), ("application", context.application),
+      ("client_address", context.client_address), ("environment", context.environment), ("intent", context.intent),
+      ("ticket", context.ticket), ("run", context.run),
     ]
     for (name, text) in fields {
       if let string = spoolString(text) { texts[name] = string }

@@ -238,34 +238,11 @@ typedef struct WardenWaiting
 bool		warden_ring_waiting(WardenRing *WARDEN_NONNULL ring, uint8_t *WARDEN_NONNULL data, uint64_t last_seq,
 								WardenWaiting *WARDEN_NONNULL waiting);
 
-/* A row of the audit table, from a record or from the table. Numbers 0 (or below 0 for rows, bytes, duration): NULL. */
-typedef struct WardenAuditRow
+/*
+ * What many records say alike is stored once. Who acted, in a table of its own: warden.audit_context.
+ */
+typedef struct WardenAuditContext
 {
-	uint64_t	seq;
-	int64_t		at;
-	uint64_t	session;
-	uint64_t	statement_no;
-	uint64_t	last_statement_no;
-	uint64_t	parent_no;
-	uint64_t	transaction;
-	uint64_t	statement_hash;
-	int64_t		request_id;
-	int64_t		rows;
-	int64_t		bytes;
-	int64_t		duration;
-	WardenText	event;
-	WardenText	statement_class;
-	WardenText	command;
-	WardenText	statement;
-	WardenText	parameters;		/* a literal of PostgreSQL's text[]; NULL where none were recorded */
-	WardenText	decision;
-	WardenText	guard;
-	WardenText	outcome;
-	WardenText	sqlstate;
-	WardenText	error;
-	WardenText	access;			/* JSON array, see docs/audit-format.md; NULL where no object was touched */
-	WardenText	access_list;	/* the same as the record has it; NULL in rows from the table */
-	WardenText	context;		/* encoded; from the table: NULL, the fields below count */
 	WardenText	database;
 	WardenText	session_user;
 	WardenText	role;
@@ -277,6 +254,56 @@ typedef struct WardenAuditRow
 	WardenText	intent;
 	WardenText	ticket;
 	WardenText	run;
+} WardenAuditContext;
+
+/* The kind of statement: warden.audit_shape. What it leaves NULL (hash: 0) is in the record itself. */
+typedef struct WardenAuditShape
+{
+	uint64_t	statement_hash;
+	WardenText	statement_class;
+	WardenText	command;
+	WardenText	decision;
+	WardenText	guard;
+	WardenText	access;			/* JSON array, see docs/audit-format.md; NULL where no object was touched */
+	WardenText	statement;
+} WardenAuditShape;
+
+/*
+ * A row of the audit table, from a record or from the table. Numbers 0 (or below 0 for rows, bytes, duration): NULL.
+ * A record has all that it says in its row. In the table, the shape and the context have a part of it, and the row has
+ * their digests; the row's own statement_hash, statement and access are then NULL where the shape has them.
+ */
+typedef struct WardenAuditRow
+{
+	uint64_t	seq;
+	int64_t		at;
+	uint64_t	session;
+	uint64_t	statement_no;
+	uint64_t	last_statement_no;
+	uint64_t	parent_no;
+	uint64_t	transaction;	/* 32 bits of it are kept */
+	uint64_t	statement_hash;
+	int64_t		request_id;
+	int64_t		rows;
+	int64_t		bytes;
+	int64_t		duration;
+	uint8_t		event;			/* the letters of docs/audit-format.md */
+	uint8_t		outcome;		/* 0: NULL */
+	WardenText	sqlstate;
+	WardenText	error;
+	WardenText	statement;
+	WardenText	parameters;		/* a literal of PostgreSQL's text[]; NULL where none were recorded */
+	WardenText	access;			/* JSON */
+	/* in the table: SHA-256 of the canonical bytes of context and shape; NULL: it has none */
+	WardenText	context_digest;
+	WardenText	shape_digest;
+	/* from a record only: what context and shape are made of */
+	WardenText	context;		/* encoded */
+	WardenText	access_list;	/* encoded */
+	WardenText	statement_class;
+	WardenText	command;
+	WardenText	decision;
+	WardenText	guard;
 } WardenAuditRow;
 
 /*
@@ -287,13 +314,18 @@ typedef struct WardenAuditRow
 bool		warden_record_decode(const uint8_t *WARDEN_NONNULL record, int64_t length, WardenBuffer *WARDEN_NONNULL scratch,
 								 WardenAuditRow *WARDEN_NONNULL row);
 
+/* Decodes what warden_context_encode made. False, and all fields NULL, where it is no context. */
+bool		warden_context_decode(WardenText encoded, WardenAuditContext *WARDEN_NONNULL context);
+
 /* The JSON of an access list, in `out` (as scratch above). Writes nothing where there is no room. */
 void		warden_access_json(WardenText access_list, WardenBuffer *WARDEN_NONNULL out);
 
 /*
- * The bytes that are hashed for the row: docs/audit-format.md. Returns false where `out` is too small
- * (row texts together plus 512 bytes is always enough).
+ * The bytes that are hashed: docs/audit-format.md. They return false where `out` is too small (the texts together plus
+ * 256 bytes are always enough).
  */
 bool		warden_row_canonical(const WardenAuditRow *WARDEN_NONNULL row, WardenBuffer *WARDEN_NONNULL out);
+bool		warden_context_canonical(const WardenAuditContext *WARDEN_NONNULL context, WardenBuffer *WARDEN_NONNULL out);
+bool		warden_shape_canonical(const WardenAuditShape *WARDEN_NONNULL shape, WardenBuffer *WARDEN_NONNULL out);
 
 #endif
