@@ -207,8 +207,10 @@ struct Row {
     let fields: [(String, WardenText)] = [
       ("class", row.statement_class), ("command", row.command), ("statement", row.statement),
       ("decision", row.decision), ("guard", row.guard), ("sqlstate", row.sqlstate),
-      ("error", row.error), ("access", row.access), ("database", context.database), ("session_user", context.session_user),
-      ("role", context.role), ("identity", context.identity), ("agent", context.agent), ("application", context.application),
+      ("error", row.error), ("access", row.access), ("database", context.database),
+      ("session_user", context.session_user),
+      ("role", context.role), ("identity", context.identity), ("agent", context.agent),
+      ("application", context.application),
       ("client_address", context.client_address), ("environment", context.environment), ("intent", context.intent),
       ("ticket", context.ticket), ("run", context.run),
     ]
