@@ -4,6 +4,9 @@
  */
 #include "shim.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
 #include "catalog/pg_attribute.h"
@@ -14,7 +17,10 @@
 #include "catalog/pg_amop.h"
 #include "catalog/pg_amproc.h"
 #include "catalog/pg_default_acl.h"
+#include "catalog/objectaddress.h"
 #include "catalog/pg_largeobject.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_operator.h"
 #include "catalog/pg_publication_namespace.h"
 #include "catalog/pg_publication_rel.h"
 #include "catalog/pg_user_mapping.h"
@@ -24,9 +30,11 @@
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
+#include "commands/extension.h"
 #include "nodes/parsenodes.h"
 #include "tcop/tcopprot.h"
 #include "utils/fmgroids.h"
+#include "utils/snapmgr.h"
 
 static object_access_hook_type previous_hook = NULL;
 
@@ -130,6 +138,82 @@ truncated(Oid relid)
 	decide(&facts);
 }
 
+/*
+ * Indexes are made on a table, which was decided on; row types and array types come with what they belong to, the heap that
+ * VACUUM FULL fills among it.
+ */
+static bool
+comes_with_another(Oid class_id, HeapTuple tuple)
+{
+	if (class_id == RelationRelationId)
+	{
+		char		kind = ((Form_pg_class) GETSTRUCT(tuple))->relkind;
+
+		return kind == RELKIND_INDEX || kind == RELKIND_PARTITIONED_INDEX || kind == RELKIND_TOASTVALUE;
+	}
+	if (class_id == TypeRelationId)
+		return OidIsValid(((Form_pg_type) GETSTRUCT(tuple))->typrelid) ||
+			OidIsValid(((Form_pg_type) GETSTRUCT(tuple))->typelem);
+	return false;
+}
+
+/* The schema of an object that was made a moment ago, and that no catalog cache shows yet. */
+static Oid
+schema_of_new(Oid class_id, Oid object_id)
+{
+	AttrNumber	attno = is_objectclass_supported(class_id) ? get_object_attnum_namespace(class_id) : InvalidAttrNumber;
+	Relation	catalog;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			schema = InvalidOid;
+
+	if (attno == InvalidAttrNumber)
+		return InvalidOid;
+	catalog = table_open(class_id, AccessShareLock);
+	ScanKeyInit(&key, get_object_attnum_oid(class_id), BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(object_id));
+	scan = systable_beginscan(catalog, get_object_oid_index(class_id), true, SnapshotSelf, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple) && !comes_with_another(class_id, tuple))
+	{
+		bool		isnull;
+
+		schema = DatumGetObjectId(heap_getattr(tuple, attno, RelationGetDescr(catalog), &isnull));
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return schema;
+}
+
+/*
+ * In the schemas that pg_warden's own SQL looks into, nobody makes or replaces anything, by whatever command. What
+ * extensions bring comes from the host.
+ */
+static void
+created(Oid class_id, Oid object_id, int sub_id, bool is_internal)
+{
+	WardenFacts facts;
+	Oid			schema;
+
+	if (sub_id != 0 || is_internal)
+		return;
+	schema = schema_of_new(class_id, object_id);
+	if (!OidIsValid(schema) || (schema != warden_catalog.schema && schema != warden_catalog.views &&
+								(schema != PG_CATALOG_NAMESPACE || creating_extension)))
+		return;
+	warden_facts_begin(&facts, "CREATE");
+	(void) warden_facts_access(&facts, warden_other_object(NamespaceRelationId, schema), WARDEN_CLASS_CREATE);
+	decide(&facts);
+}
+
+/* What pg_warden's own SQL is made of. */
+static bool
+is_builtin_code(Oid class_id, Oid object_id)
+{
+	return object_id < FirstNormalObjectId &&
+		(class_id == ProcedureRelationId || class_id == OperatorRelationId || class_id == TypeRelationId);
+}
+
 /* pg_warden's own objects are not altered, by whatever statement: renamed, re-owned, replaced … */
 static void
 altered(Oid class_id, Oid object_id)
@@ -137,6 +221,14 @@ altered(Oid class_id, Oid object_id)
 	WardenFacts facts;
 	WardenRelation *relation;
 
+	if (is_builtin_code(class_id, object_id))
+	{
+		warden_facts_begin(&facts, "ALTER");
+		(void) warden_facts_access(&facts, warden_other_object(NamespaceRelationId, PG_CATALOG_NAMESPACE),
+								   WARDEN_CLASS_ALTER);
+		decide(&facts);
+		return;
+	}
 	if (!warden_is_own_object(class_id, object_id))
 		return;
 	warden_facts_begin(&facts, "ALTER");
@@ -213,6 +305,8 @@ warden_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int s
 		dropped(class_id, object_id, sub_id, ((ObjectAccessDrop *) arg)->dropflags);
 	else if (access == OAT_TRUNCATE)
 		truncated(object_id);
+	else if (access == OAT_POST_CREATE)
+		created(class_id, object_id, sub_id, arg != NULL && ((ObjectAccessPostCreate *) arg)->is_internal);
 	else if (access == OAT_POST_ALTER)
 		altered(class_id, object_id);
 	else if (access == OAT_FUNCTION_EXECUTE)

@@ -3,7 +3,8 @@
  * end of transactions and subtransactions means for the records made in them. Formats and the ring's protocol are
  * Swift's (warden_spool.h); this file knows PostgreSQL's transactions.
  *
- * All that a record needs is written before its statement runs; nothing here does I/O.
+ * All that a record needs is written before its statement runs; nothing here does I/O but for durability.c, where the
+ * setting asks for it.
  */
 #include "shim.h"
 
@@ -86,12 +87,13 @@ leave_at_exit(void)
 	ring_leaves = true;
 }
 
-static void
-take_ring(void)
+/* True where a ring is there; needs a transaction that is not aborted. */
+static bool
+try_ring(void)
 {
 	/* the slot may have been given away: the extension was dropped and made again */
 	if (ring_is_ready())
-		return;
+		return true;
 	database_slot = warden_database_slot(MyDatabaseId, true);
 	if (database_slot < 0)
 		ereport(ERROR,
@@ -101,13 +103,28 @@ take_ring(void)
 	if (!warden_shared_database(database_slot)->ready ||
 		warden_spool_database(database_slot)->extension != warden_catalog.extension)
 		warden_counter_check(database_slot);
-	while (ring_index < 0 && (ring_index = warden_ring_take(MyDatabaseId, warden_session_number)) < 0)
+	if (ring_index < 0)
+		ring_index = warden_ring_take(MyDatabaseId, warden_session_number,
+									  MyBackendType == B_BG_WORKER || superuser_arg(GetSessionUserId()));
+	leave_at_exit();
+	return ring_index >= 0;
+}
+
+static void
+take_ring(void)
+{
+	while (!try_ring())
 	{
-		CHECK_FOR_INTERRUPTS();
 		warden_wake_writer(database_slot);
+		if (warden_audit_overflow == WARDEN_OVERFLOW_REFUSE)
+			ereport(ERROR,
+					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+					 errmsg("the audit cannot take another record"),
+					 errdetail("Every ring of the spool waits for its writer, and warden.audit_overflow is \"refuse\"."),
+					 errhint("Sessions of superusers have rings of their own: SELECT * FROM warden.status() tells what stops the writer.")));
+		CHECK_FOR_INTERRUPTS();
 		warden_wait_for_writer(database_slot, 100);
 	}
-	leave_at_exit();
 }
 
 /* In the middle of an error: the ring that is there, or one that can be had without a look into the catalogs. */
@@ -122,7 +139,7 @@ ring_at_hand(void)
 	if (database_slot < 0 || !warden_shared_database(database_slot)->ready ||
 		warden_spool_database(database_slot)->extension != warden_catalog.extension)
 		return false;
-	ring_index = warden_ring_take(MyDatabaseId, warden_session_number);
+	ring_index = warden_ring_take(MyDatabaseId, warden_session_number, false);
 	return ring_index >= 0;
 }
 
@@ -147,7 +164,7 @@ prepare_for_failures(void)
 	leave_at_exit();
 	database_slot = warden_database_slot(MyDatabaseId, false);
 	if (database_slot < 0 || !warden_shared_database(database_slot)->ready)
-		take_ring();
+		(void) try_ring();
 }
 
 /*
@@ -206,7 +223,7 @@ append(const WardenRecord *record)
 					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 					 errmsg("the audit cannot take another record"),
 					 errdetail("The ring of this session is full and warden.audit_overflow is \"refuse\"."),
-					 errhint("Wait for the audit writer, or see warden.status().")));
+					 errhint("Wait for the audit writer. A new session of a superuser has room: SELECT * FROM warden.status() tells what stops it.")));
 		CHECK_FOR_INTERRUPTS();
 		warden_wait_for_writer(database_slot, 50);
 	}
@@ -221,6 +238,17 @@ append(const WardenRecord *record)
 	else if (ring->head - ring->tail > ring->capacity / 2 || warden_shared_database(database_slot)->writer_latch == NULL)
 		warden_wake_writer(database_slot);
 	return position;
+}
+
+/*
+ * Under `power` a record is on disk before its statement runs, a refusal's before it is reported. What is nested is
+ * covered by the flush before the commit.
+ */
+static void
+secure(const WardenRecord *record)
+{
+	if (!must_go_on(record) && (warden_current_statement == 0 || record->outcome == WARDEN_OUTCOME_BLOCKED))
+		warden_durability_flush(warden_ring_at(ring_index), false);
 }
 
 /* --- statements --- */
@@ -305,7 +333,11 @@ warden_audit_start(WardenRecorded *recorded, const WardenFacts *facts, const War
 	/* in a failed transaction a ring cannot be taken: that needs the catalogs */
 	if (!wanted(facts, verdict) || (!IsTransactionState() && !ring_is_ready()))
 		return;
-	take_ring();
+	/* COMMIT neither waits nor fails, where nothing was recorded in its transaction either */
+	if (facts->statement.classes != WARDEN_CLASS_TRANSACTION)
+		take_ring();
+	else if (!try_ring())
+		return;
 	recorded->started = GetCurrentTimestamp();
 	describe(&record, facts, verdict);
 	record.at = recorded->started;
@@ -326,6 +358,7 @@ warden_audit_start(WardenRecorded *recorded, const WardenFacts *facts, const War
 		note_transaction(recorded->position);
 	if (record.parent_no == 0 && record.outcome == WARDEN_OUTCOME_OPEN)
 		note_top(recorded, &facts->statement);
+	secure(&record);
 }
 
 static void
@@ -450,6 +483,7 @@ warden_audit_event(WardenEvent event, const char *text)
 		note_transaction(position);
 		warden_audit_end(&recorded, -1);
 	}
+	secure(&record);
 }
 
 bool
@@ -457,7 +491,9 @@ warden_audit_append_own(const WardenRecord *record)
 {
 	int64		position;
 
-	take_ring();
+	/* the writer waits for nobody: it is who makes room */
+	if (!try_ring())
+		return false;
 	SWIFT_GET(position, warden_ring_append(warden_ring_at(ring_index), warden_ring_bytes(ring_index),
 										   &warden_spool_database(database_slot)->counter, record));
 	return position >= 0;
@@ -550,6 +586,20 @@ let_writer_catch_up(void)
 }
 
 static void
+before_commit(bool is_prepare)
+{
+	WardenRing *ring;
+
+	if (ring_index < 0 || transaction_position < 0)
+		return;
+	ring = warden_ring_at(ring_index);
+	/* killed from here on, the writer can still learn from the commit log how it ended */
+	if (!is_prepare)
+		ring->xid = U64FromFullTransactionId(GetTopFullTransactionIdIfAny());
+	warden_durability_flush(ring, ring->xid != 0);
+}
+
+static void
 transaction_event(XactEvent event, void *arg)
 {
 	(void) arg;
@@ -558,9 +608,10 @@ transaction_event(XactEvent event, void *arg)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 			prepare_for_failures();
-			/* killed from here on, the writer can still learn from the commit log how it ended */
-			if (ring_index >= 0 && transaction_position >= 0)
-				warden_ring_at(ring_index)->xid = U64FromFullTransactionId(GetTopFullTransactionIdIfAny());
+			before_commit(false);
+			break;
+		case XACT_EVENT_PRE_PREPARE:
+			before_commit(true);
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PARALLEL_COMMIT:

@@ -135,8 +135,8 @@ relation_flags(Oid relid, Form_pg_class form)
 		flags |= WARDEN_OBJECT_STATISTICS;
 	if (form->relnamespace == warden_catalog.schema || form->relnamespace == warden_catalog.views)
 		flags |= WARDEN_OBJECT_OWN;
-	if (form->relnamespace == warden_catalog.schema && strncmp(NameStr(form->relname), "audit_", 6) == 0 &&
-		form->relkind != RELKIND_VIEW)
+	/* the views too: who reads the audit reads it through them */
+	if (form->relnamespace == warden_catalog.schema && strncmp(NameStr(form->relname), "audit_", 6) == 0)
 		flags |= WARDEN_OBJECT_AUDIT;
 	return flags;
 }
@@ -345,6 +345,11 @@ other_flags(const ObjectAddress *address, Oid schema)
 
 	if (warden_is_own_object(address->classId, address->objectId) || (OidIsValid(schema) && schema == warden_catalog.schema))
 		flags |= WARDEN_OBJECT_OWN;
+	/* what is made in the schema could stand in the audit's way */
+	if (address->classId == NamespaceRelationId && address->objectId == warden_catalog.schema)
+		flags |= WARDEN_OBJECT_AUDIT;
+	if (address->classId == NamespaceRelationId && address->objectId == PG_CATALOG_NAMESPACE)
+		flags |= WARDEN_OBJECT_CATALOG;
 	if (OidIsValid(schema) && isTempNamespace(schema))
 		flags |= WARDEN_OBJECT_TEMPORARY;
 	return flags;

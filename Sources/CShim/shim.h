@@ -334,6 +334,7 @@ extern void warden_failures_install(void);
 extern void warden_statement_hash_install(void);
 
 /* --- spool.c --- */
+#define WARDEN_SPOOL_PATH "pg_warden/spool"
 #define WARDEN_MAX_DATABASES 64
 
 typedef struct WardenSpoolDatabase
@@ -377,8 +378,8 @@ extern WardenSharedDatabase *warden_shared_database(int slot);
 /* The slot of a database; -1 where it has none and create is false, or all are taken. */
 extern int	warden_database_slot(Oid database, bool create);
 extern void warden_database_forget(int slot);
-/* Takes a ring for this backend: its index, or -1 where all are in use. */
-extern int	warden_ring_take(Oid database, uint64 session);
+/* Takes a ring for this backend: its index, or -1 where all are in use, but for those that only `reserved` takes. */
+extern int	warden_ring_take(Oid database, uint64 session, bool reserved);
 extern void warden_ring_leave(int index);
 extern void warden_ring_free(int index);
 /* The last number in the audit table, as committed. */
@@ -392,6 +393,28 @@ extern bool warden_any_database(void);
 extern void warden_wait_for_writer(int slot, long timeout_ms);
 extern void warden_writer_progress(int slot, uint64 written);
 extern void warden_set_launcher(int pid, struct Latch *latch);
+
+/* Of the flushes of the spool to disk; shared by all processes. */
+typedef struct WardenFlushes
+{
+	struct LWLock *lock;
+	uint64		wanted;			/* tickets given */
+	uint64		done;			/* the highest ticket whose owner's records are on disk */
+	uint64		count;
+	uint64		failed;
+} WardenFlushes;
+
+extern WardenFlushes *warden_flushes(void);
+
+/* --- durability.c: warden.audit_durability = power --- */
+
+/*
+ * Returns when all that this process has written to its ring is on disk, and raises where that fails; does nothing under `crash`, nor where no
+ * record was added since the last time and nothing else has changed.
+ */
+extern void warden_durability_flush(WardenRing *ring, bool even_if_nothing_new);
+/* For warden.status(), in the current memory context. */
+extern char *warden_durability_tell(bool *healthy);
 
 /* --- writer.c --- */
 extern void warden_writer_register(void);

@@ -1,5 +1,5 @@
 /*
- * The spool: one file under the data directory, mapped by the postmaster and inherited by every process.
+ * The spool: one file under the data directory (spool_file.c), mapped by the postmaster and inherited by every process.
  *
  * Layout: a page with the header and the databases' counters, then the rings' headers, a page each, then the rings'
  * data. The file is allocated whole when it is made, so that a full disk is an error at start and not a signal later.
@@ -9,19 +9,14 @@
  * Locking: `lock` covers the states of rings and the table of databases. What is inside a ring is covered by the
  * protocol in warden_spool.h.
  */
-#include "shim.h"
+#include "spool_file.h"
 
-#include <fcntl.h>
 #include <signal.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "access/xlog.h"
 #include "miscadmin.h"
-#include "common/file_perm.h"
 #include "pgstat.h"
 #include "storage/condition_variable.h"
-#include "storage/fd.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
@@ -29,23 +24,10 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#define SPOOL_DIRECTORY "pg_warden"
-#define SPOOL_FILE "pg_warden/spool"
-#define SPOOL_MAGIC UINT64CONST(0x316c6f6f70736477)	/* "wdspool1" */
-#define SPOOL_PAGE 4096
 /* more rings than backends: one that still waits for its writer need not hold up a session of another database */
 #define SPARE_RINGS 16
-
-typedef struct SpoolHeader
-{
-	uint64		magic;
-	uint32		ring_count;
-	uint32		unused;
-	uint64		ring_size;		/* bytes of data per ring */
-	WardenSpoolDatabase databases[WARDEN_MAX_DATABASES];
-} SpoolHeader;
-
-StaticAssertDecl(sizeof(SpoolHeader) <= SPOOL_PAGE, "the spool's header is a page");
+/* the last ones are for writers, who need one to get on, and for superusers, who are to see what is wrong */
+#define RESERVED_RINGS 8
 
 typedef struct SpoolShared
 {
@@ -53,6 +35,7 @@ typedef struct SpoolShared
 	int			launcher_pid;
 	Latch	   *launcher_latch;
 	ConditionVariable progress;
+	WardenFlushes flushes;
 	WardenSharedDatabase databases[WARDEN_MAX_DATABASES];
 } SpoolShared;
 
@@ -79,7 +62,7 @@ warden_ring_capacity(void)
 WardenRing *
 warden_ring_at(int index)
 {
-	return (WardenRing *) ((char *) spool + SPOOL_PAGE * (Size) (1 + index));
+	return spool_ring(spool, (uint32) index);
 }
 
 uint8_t *
@@ -100,113 +83,26 @@ warden_shared_database(int slot)
 	return &shared->databases[slot];
 }
 
-/* --- making and mapping the file --- */
-
-static Size
-spool_bytes(uint32 rings, uint64 ring_size)
+WardenFlushes *
+warden_flushes(void)
 {
-	return SPOOL_PAGE * (Size) (1 + rings) + (Size) rings * ring_size;
+	return &shared->flushes;
 }
 
-static void
-make_file(uint32 rings, uint64 ring_size)
-{
-	SpoolHeader header = {.magic = SPOOL_MAGIC, .ring_count = rings, .ring_size = ring_size};
-	int			fd = open(SPOOL_FILE ".new", O_RDWR | O_CREAT | O_TRUNC, pg_file_create_mode);
-	int			failed;
-
-	if (fd < 0)
-		ereport(FATAL, (errcode_for_file_access(), errmsg("could not create file \"%s\": %m", SPOOL_FILE)));
-	failed = posix_fallocate(fd, 0, (off_t) spool_bytes(rings, ring_size));
-	if (failed != 0)
-	{
-		errno = failed;
-		ereport(FATAL,
-				(errcode_for_file_access(),
-				 errmsg("could not allocate %zu bytes for \"%s\": %m", spool_bytes(rings, ring_size), SPOOL_FILE),
-				 errhint("Free some disk space, or lower warden.spool_size or max_connections.")));
-	}
-	if (pg_pwrite(fd, &header, sizeof(header), 0) != (ssize_t) sizeof(header) || pg_fsync(fd) != 0 || close(fd) != 0)
-		ereport(FATAL, (errcode_for_file_access(), errmsg("could not write file \"%s\": %m", SPOOL_FILE)));
-	if (rename(SPOOL_FILE ".new", SPOOL_FILE) != 0)
-		ereport(FATAL, (errcode_for_file_access(), errmsg("could not rename file \"%s\": %m", SPOOL_FILE)));
-}
-
-static SpoolHeader *
-map_file(void)
-{
-	int			fd = open(SPOOL_FILE, O_RDWR);
-	struct stat status;
-	SpoolHeader *mapped;
-
-	if (fd < 0)
-	{
-		if (errno == ENOENT)
-			return NULL;
-		ereport(FATAL, (errcode_for_file_access(), errmsg("could not open file \"%s\": %m", SPOOL_FILE)));
-	}
-	if (fstat(fd, &status) != 0)
-		ereport(FATAL, (errcode_for_file_access(), errmsg("could not stat file \"%s\": %m", SPOOL_FILE)));
-	mapped = status.st_size < SPOOL_PAGE ? MAP_FAILED :
-		mmap(NULL, status.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	close(fd);
-	if (mapped == MAP_FAILED || mapped->magic != SPOOL_MAGIC ||
-		spool_bytes(mapped->ring_count, mapped->ring_size) != (Size) status.st_size)
-		ereport(FATAL,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("file \"%s\" is not a spool of pg_warden", SPOOL_FILE),
-				 errhint("Move it away to start without what it holds: the audit will show the gap.")));
-	return mapped;
-}
-
+/*
+ * After a power loss a ring's header may be what it never was. One that does not even know the size of its data, or whose
+ * they are, cannot be read: it is wiped; the numbers that it held are found missing.
+ */
 static bool
-is_drained(SpoolHeader *old)
+is_usable(WardenRing *ring, int index)
 {
-	for (uint32 i = 0; i < old->ring_count; i++)
-	{
-		WardenRing *ring = (WardenRing *) ((char *) old + SPOOL_PAGE * (Size) (1 + i));
-
-		if (ring->head != ring->tail || ring->transaction_first != 0)
-			return false;
-	}
-	return true;
-}
-
-static void
-resize(uint32 rings, uint64 ring_size)
-{
-	WardenSpoolDatabase databases[WARDEN_MAX_DATABASES];
-
-	if (!is_drained(spool))
-	{
-		ereport(LOG,
-				(errmsg("pg_warden keeps its spool of %u rings until the records in it are written", spool->ring_count),
-				 errhint("The new size takes effect at a later start.")));
-		return;
-	}
-	memcpy(databases, spool->databases, sizeof(databases));
-	munmap(spool, spool_bytes(spool->ring_count, spool->ring_size));
-	make_file(rings, ring_size);
-	spool = map_file();
-	memcpy(spool->databases, databases, sizeof(databases));
-}
-
-static void
-open_spool(void)
-{
-	uint32		rings = (uint32) (MaxBackends + SPARE_RINGS);
-	uint64		ring_size = (uint64) warden_spool_size * 1024;
-
-	if (MakePGDirectory(SPOOL_DIRECTORY) != 0 && errno != EEXIST)
-		ereport(FATAL, (errcode_for_file_access(), errmsg("could not create directory \"%s\": %m", SPOOL_DIRECTORY)));
-	spool = map_file();
-	if (spool == NULL)
-	{
-		make_file(rings, ring_size);
-		spool = map_file();
-	}
-	else if (spool->ring_count != rings || spool->ring_size != ring_size)
-		resize(rings, ring_size);
+	if (ring->capacity == spool->ring_size && OidIsValid(ring->database))
+		return true;
+	ereport(LOG,
+			(errmsg("the header of ring %d of pg_warden's spool is damaged: what it held is lost", index),
+			 errdetail("Numbers missing in the audit become events \"gap\".")));
+	memset(ring, 0, sizeof(*ring));
+	return false;
 }
 
 /* No backend is alive: whatever is owned was left behind. */
@@ -219,10 +115,13 @@ adopt_orphans(void)
 
 		ring->writing = 0;
 		ring->owner_pid = 0;
-		if (ring->head != ring->tail || ring->transaction_first != 0)
-			ring->state = WARDEN_RING_ORPHANED;
-		else
+		if (ring->head == ring->tail && ring->transaction_first == 0)
 			ring->state = WARDEN_RING_FREE;
+		else if (is_usable(ring, i))
+			ring->state = WARDEN_RING_ORPHANED;
+		/* the page with the table of databases may be older than the rings */
+		if (ring->state == WARDEN_RING_ORPHANED)
+			(void) warden_database_slot(ring->database, true);
 	}
 	for (int slot = 0; slot < WARDEN_MAX_DATABASES; slot++)
 		shared->databases[slot].wanted = spool->databases[slot].database != 0;
@@ -234,7 +133,7 @@ request(void)
 	if (previous_request)
 		previous_request();
 	RequestAddinShmemSpace(MAXALIGN(sizeof(SpoolShared)));
-	RequestNamedLWLockTranche("pg_warden", 1);
+	RequestNamedLWLockTranche("pg_warden", 2);
 }
 
 static void
@@ -249,11 +148,12 @@ startup(void)
 	if (!found)
 	{
 		memset(shared, 0, sizeof(*shared));
-		shared->lock = &(GetNamedLWLockTranche("pg_warden"))->lock;
+		shared->lock = &GetNamedLWLockTranche("pg_warden")[0].lock;
+		shared->flushes.lock = &GetNamedLWLockTranche("pg_warden")[1].lock;
 		ConditionVariableInit(&shared->progress);
 		/* after a crash the postmaster starts anew with the same mapping */
 		if (spool == NULL)
-			open_spool();
+			spool = warden_spool_open((uint32) (MaxBackends + SPARE_RINGS), (uint64) warden_spool_size * 1024);
 		adopt_orphans();
 	}
 	LWLockRelease(AddinShmemInitLock);
@@ -329,6 +229,30 @@ warden_database_forget(int slot)
 	ConditionVariableBroadcast(&shared->progress);
 }
 
+/*
+ * The highest number in the rings of the database; 0 = none. After a power loss the page with the counters may be
+ * older than the rings' pages, and older than the table.
+ */
+static uint64
+highest_in_rings(Oid database)
+{
+	uint64		highest = 0;
+	const uint8_t *none = NULL;
+
+	for (int i = 0; i < warden_ring_total(); i++)
+	{
+		WardenRingRef ref = {warden_ring_at(i), warden_ring_bytes(i)};
+		WardenCollected collected;
+
+		if (ref.ring->database != database || ref.ring->state == WARDEN_RING_FREE ||
+			ref.ring->capacity != spool->ring_size)
+			continue;
+		SWIFT(warden_drain_collect(&ref, 1, PG_UINT64_MAX, &none, 0, &collected));
+		highest = Max(highest, collected.highest);
+	}
+	return highest;
+}
+
 void
 warden_counter_check(int slot)
 {
@@ -347,8 +271,11 @@ warden_counter_check(int slot)
 	}
 	if (!database->ready)
 	{
-		if (spool->databases[slot].counter <= last)
-			spool->databases[slot].counter = last + 1;
+		/* a number is never given twice: not one that is in the table, nor one that still waits in a ring */
+		uint64		given = Max(last, highest_in_rings(MyDatabaseId));
+
+		if (spool->databases[slot].counter <= given)
+			spool->databases[slot].counter = given + 1;
 		database->written = last;
 		database->ready = 1;
 	}
@@ -360,27 +287,44 @@ warden_counter_check(int slot)
 
 /* --- rings --- */
 
-int
-warden_ring_take(Oid database, uint64 session)
+/* Where a ring is free: from `start` on; the caller holds the lock. */
+static int
+find_free(int start, bool reserved)
 {
 	int			total = warden_ring_total();
-	int			start = WARDEN_PROCESS_NUMBER() % total;
 	int			found = -1;
+	int			free = 0;
+
+	for (int i = 0; i < total && (found < 0 || free <= RESERVED_RINGS); i++)
+	{
+		if (warden_ring_at((start + i) % total)->state != WARDEN_RING_FREE)
+			continue;
+		free++;
+		if (found < 0)
+			found = (start + i) % total;
+	}
+	return reserved || free > RESERVED_RINGS ? found : -1;
+}
+
+int
+warden_ring_take(Oid database, uint64 session, bool reserved)
+{
+	int			found;
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < total && found < 0; i++)
+	/* a promoted standby goes on under another one */
+	spool->timeline = GetWALInsertionTimeLine();
+	found = find_free(WARDEN_PROCESS_NUMBER() % warden_ring_total(), reserved);
+	if (found >= 0)
 	{
-		WardenRing *ring = warden_ring_at((start + i) % total);
+		WardenRing *ring = warden_ring_at(found);
 
-		if (ring->state != WARDEN_RING_FREE)
-			continue;
 		memset(ring, 0, sizeof(*ring));
 		ring->capacity = spool->ring_size;
 		ring->session = session;
 		ring->database = database;
 		ring->owner_pid = (uint32) MyProcPid;
 		ring->state = WARDEN_RING_OWNED;
-		found = (start + i) % total;
 	}
 	LWLockRelease(shared->lock);
 	return found;

@@ -114,10 +114,14 @@ table_rows(void *arg)
 static void
 setting_rows(ReturnSetInfo *rsinfo, const char *mode)
 {
+	bool		healthy;
+	char	   *durability;
+
 	status_row(rsinfo, "mode", mode, strcmp(mode, "enforce") == 0);
 	status_row(rsinfo, "audit", GetConfigOption("warden.audit", true, false),
 			   warden_audit_classes == ~(WardenClasses) 0);
-	status_row(rsinfo, "durability", GetConfigOption("warden.audit_durability", true, false), true);
+	durability = warden_durability_tell(&healthy);
+	status_row(rsinfo, "durability", durability, healthy);
 	status_row(rsinfo, "overflow", GetConfigOption("warden.audit_overflow", true, false), true);
 	status_row(rsinfo, "policy", warden_policy_stale ? "changed, not loaded yet" : "loaded", true);
 	number_row(rsinfo, "policy generation", warden_policy_generation, warden_policy_generation > 0);

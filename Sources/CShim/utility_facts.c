@@ -4,6 +4,7 @@
  */
 #include "shim.h"
 
+#include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
@@ -16,6 +17,7 @@
 #include "nodes/nodeFuncs.h"
 #include "nodes/value.h"
 #include "parser/parse_utilcmd.h"
+#include "rewrite/rewriteHandler.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -55,6 +57,17 @@ drops_relations(ObjectType type)
 		type == OBJECT_MATVIEW || type == OBJECT_FOREIGN_TABLE;
 }
 
+/* What is dropped is a part of a table: the names of the table, then its own. */
+static void
+dropped_part(WardenFacts *facts, List *names)
+{
+	List	   *table = list_truncate(list_copy(names), list_length(names) - 1);
+	Oid			relid = table == NIL ? InvalidOid : RangeVarGetRelid(makeRangeVarFromNameList(table), NoLock, true);
+
+	if (OidIsValid(relid) && warden_is_own_object(RelationRelationId, relid))
+		warden_facts_relation(facts, relid, WARDEN_CLASS_ALTER);
+}
+
 static void
 drop_facts(WardenFacts *facts, DropStmt *stmt)
 {
@@ -62,7 +75,9 @@ drop_facts(WardenFacts *facts, DropStmt *stmt)
 
 	foreach(cell, stmt->objects)
 	{
-		if (drops_relations(stmt->removeType))
+		if (stmt->removeType == OBJECT_TRIGGER || stmt->removeType == OBJECT_RULE || stmt->removeType == OBJECT_POLICY)
+			dropped_part(facts, lfirst_node(List, cell));
+		else if (drops_relations(stmt->removeType))
 			named_relation(facts, makeRangeVarFromNameList(lfirst_node(List, cell)), WARDEN_CLASS_DROP);
 		else if (stmt->removeType == OBJECT_SCHEMA)
 		{
@@ -163,6 +178,11 @@ grant_facts(WardenFacts *facts, GrantStmt *stmt)
 	ListCell   *cell;
 
 	facts->statement.classes |= WARDEN_CLASS_GRANT;
+	/* all tables in a schema: the audit's among them */
+	if (stmt->targtype == ACL_TARGET_ALL_IN_SCHEMA && stmt->objtype == OBJECT_TABLE)
+		foreach(cell, stmt->objects)
+			if (get_namespace_oid(strVal(lfirst(cell)), true) == warden_catalog.schema)
+				warden_facts_relation(facts, warden_catalog.audit_record, WARDEN_CLASS_GRANT);
 	if (stmt->targtype != ACL_TARGET_OBJECT || stmt->objtype != OBJECT_TABLE)
 		return;
 	foreach(cell, stmt->objects)
@@ -251,6 +271,30 @@ named_own(WardenFacts *facts, const RangeVar *name)
 		warden_facts_relation(facts, relid, WARDEN_CLASS_ALTER);
 }
 
+/* LOCK of a view locks the tables below. */
+static void
+locked_through(WardenFacts *facts, Oid relid)
+{
+	Relation	view;
+	ListCell   *cell;
+
+	check_stack_depth();
+	if (warden_is_own_object(RelationRelationId, relid))
+		warden_facts_relation(facts, relid, WARDEN_CLASS_ALTER);
+	if (get_rel_relkind(relid) != RELKIND_VIEW)
+		return;
+	view = table_open(relid, AccessShareLock);
+	foreach(cell, get_view_query(view)->rtable)
+	{
+		RangeTblEntry *rte = lfirst(cell);
+
+		/* the first two entries of a view's query may be the view itself */
+		if (OidIsValid(rte->relid) && rte->relid != relid)
+			locked_through(facts, rte->relid);
+	}
+	table_close(view, AccessShareLock);
+}
+
 /* A lock on the audit would hold up the writer, and then everybody. */
 static void
 locked(WardenFacts *facts, LockStmt *stmt)
@@ -258,9 +302,53 @@ locked(WardenFacts *facts, LockStmt *stmt)
 	ListCell   *cell;
 
 	facts->statement.classes |= WARDEN_CLASS_MISC;
+	if (stmt->mode <= AccessShareLock)
+		return;
 	foreach(cell, stmt->relations)
-		if (stmt->mode > AccessShareLock)
+	{
+		Oid			relid = RangeVarGetRelid(lfirst(cell), NoLock, true);
+
+		if (OidIsValid(relid))
+			locked_through(facts, relid);
+	}
+}
+
+/* Tables that a publication, or statistics, are about. */
+static void
+published(WardenFacts *facts, List *objects)
+{
+	ListCell   *cell;
+
+	foreach(cell, objects)
+	{
+		PublicationObjSpec *object = lfirst(cell);
+
+		if (object->pubtable != NULL)
+			named_own(facts, object->pubtable->relation);
+		else if (object->name != NULL && get_namespace_oid(object->name, true) == warden_catalog.schema)
+			warden_facts_relation(facts, warden_catalog.audit_record, WARDEN_CLASS_ALTER);
+	}
+}
+
+static void
+statistics_of(WardenFacts *facts, List *relations)
+{
+	ListCell   *cell;
+
+	facts->statement.classes |= WARDEN_CLASS_CREATE;
+	foreach(cell, relations)
+		if (IsA(lfirst(cell), RangeVar))
 			named_own(facts, lfirst(cell));
+}
+
+/* What is no member of the extension any more would not be protected as one. */
+static void
+altered_members(WardenFacts *facts, const char *name)
+{
+	altered_extension(facts, name);
+	if (get_extension_oid(name, true) == warden_catalog.extension)
+		(void) warden_facts_access(facts, warden_other_object(NamespaceRelationId, warden_catalog.schema),
+								   WARDEN_CLASS_ALTER);
 }
 
 static void
@@ -324,7 +412,18 @@ relation_facts(WardenFacts *facts, Node *stmt, const char *tag)
 			altered_extension(facts, ((AlterExtensionStmt *) stmt)->extname);
 			break;
 		case T_AlterExtensionContentsStmt:
-			altered_extension(facts, ((AlterExtensionContentsStmt *) stmt)->extname);
+			altered_members(facts, ((AlterExtensionContentsStmt *) stmt)->extname);
+			break;
+		case T_CreatePublicationStmt:
+			facts->statement.classes |= WARDEN_CLASS_CREATE;
+			published(facts, ((CreatePublicationStmt *) stmt)->pubobjects);
+			break;
+		case T_AlterPublicationStmt:
+			facts->statement.classes |= WARDEN_CLASS_ALTER;
+			published(facts, ((AlterPublicationStmt *) stmt)->pubobjects);
+			break;
+		case T_CreateStatsStmt:
+			statistics_of(facts, ((CreateStatsStmt *) stmt)->relations);
 			break;
 		case T_IndexStmt:
 			named_relation(facts, ((IndexStmt *) stmt)->relation, WARDEN_CLASS_CREATE);

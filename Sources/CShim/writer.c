@@ -26,12 +26,14 @@
 #include "storage/latch.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
+#include "utils/xid8.h"
 #include "writer_rows.h"
 
 /* Records per transaction; bounds memory and the time to the first visible row. */
@@ -274,6 +276,25 @@ own_record(WardenEvent event, const WardenStatement *statement)
 }
 
 /*
+ * Did it commit, as far as the commit log can tell? After a power loss a ring may name a transaction that the log never
+ * heard of.
+ */
+static bool
+has_committed(uint64 xid)
+{
+	LOCAL_FCINFO(fcinfo, 1);
+	Datum		status;
+
+	if (xid == 0 || xid >= U64FromFullTransactionId(ReadNextFullTransactionId()))
+		return false;
+	InitFunctionCallInfoData(*fcinfo, NULL, 1, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = FullTransactionIdGetDatum(FullTransactionIdFromU64(xid));
+	fcinfo->args[0].isnull = false;
+	status = pg_xact_status(fcinfo);
+	return !fcinfo->isnull && strcmp(TextDatumGetCString(status), "committed") == 0;
+}
+
+/*
  * The backend of the ring is gone. How its last transaction ended is in the commit log where it got that far; what
  * was not finished is interrupted.
  */
@@ -281,15 +302,13 @@ static void
 finish_orphan(Writer *writer, int i)
 {
 	WardenRing *ring = writer->rings[i].ring;
-	TransactionId xid = (TransactionId) ring->xid;
-	WardenOutcome outcome = ring->xid != 0 && TransactionIdDidCommit(xid) ?
-		WARDEN_OUTCOME_COMMITTED : WARDEN_OUTCOME_INTERRUPTED;
+	WardenOutcome outcome = has_committed(ring->xid) ? WARDEN_OUTCOME_COMMITTED : WARDEN_OUTCOME_INTERRUPTED;
 	WardenUnresolved unresolved = {0, 0};
 
 	if (ring->transaction_first == 0)
 		return;
-	SWIFT(warden_ring_resolve(ring, writer->rings[i].data, (int64) ring->tail, ring->transaction_first, 0, outcome,
-							  &unresolved));
+	/* from the ring's very beginning: what is drained already is part of it */
+	SWIFT(warden_ring_resolve(ring, writer->rings[i].data, 0, ring->transaction_first, 0, outcome, &unresolved));
 	if (unresolved.first != 0)
 	{
 		WardenStatement statement = {.command = warden_text(outcome == WARDEN_OUTCOME_COMMITTED ? "COMMIT" : "INTERRUPTED")};
@@ -408,7 +427,8 @@ drain(Writer *writer)
 		warden_drain_noted(writer->slot, writer->chain.last_seq - before, started);
 	}
 	free_drained_orphans(writer);
-	return writer->chain.last_seq - before >= BATCH;
+	/* behind a gap there may be more */
+	return writer->chain.last_seq - before >= BATCH || (collected.ready == 0 && writer->chain.last_seq != before);
 }
 
 static void

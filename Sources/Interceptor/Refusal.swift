@@ -108,7 +108,7 @@ struct Refusal {
       writer.append(
         isAudit
           ? "audit data is written by pg_warden alone."
-          : isCatalog ? "system catalogs change by DDL alone." : "pg_warden protects its own objects.")
+          : isCatalog ? "system catalogs change by the server's own DDL alone." : "pg_warden protects its own objects.")
     }
     verdict.hint = write { writer in
       if access == nil {
@@ -116,7 +116,7 @@ struct Refusal {
       } else if isAudit {
         writer.append("Audit data can be read through warden.audit_log, and changed by nobody.")
       } else if isCatalog {
-        writer.append("Use the DDL command for it, or warden.break_glass(reason).")
+        writer.append("Use the DDL command for it. Only a server that runs without pg_warden leaves catalogs open.")
       } else {
         writer.append("Use the functions of schema warden (warden.guard, warden.unguard, warden.mask ...), ")
         writer.append("or warden.break_glass(reason).")

@@ -31,25 +31,30 @@ import Contract
       ready &+= 1
     }
     let next = firstSeq &+ UInt64(truncatingIfNeeded: ready)
-    return WardenCollected(ready: Int64(ready), hole: ready < capacity && highest > next, damaged: damaged)
+    return WardenCollected(
+      ready: Int64(ready), hole: ready < capacity && highest > next, damaged: damaged, highest: highest)
   }
 
   /// False where the ring has bytes that make no sense.
   private mutating func collect(_ index: Int) -> Bool {
     guard let ring = rings.ring(at: index) else { return false }
+    var isSound = true
     var position = ring.tail
     var previous: UInt64 = 0
-    while position < ring.head {
-      guard let slot = ring.slot(at: position) else { return false }
-      position &+= UInt64(truncatingIfNeeded: slot.length)
+    while let (slot, found) = ring.nextSlot(from: position) {
+      if found != position { isSound = false }
+      position = found &+ UInt64(truncatingIfNeeded: slot.length)
       if slot.isPad { continue }
       // One producer takes its numbers one after the other.
-      guard slot.seq >= previous, place(slot) else { return false }
+      guard slot.seq >= previous, place(slot) else {
+        isSound = false
+        continue
+      }
       previous = slot.seq
       // Nothing behind it can be wanted.
-      if slot.seq >= firstSeq, slot.seq &- firstSeq >= UInt64(truncatingIfNeeded: capacity) { break }
+      if slot.seq >= firstSeq, slot.seq &- firstSeq >= UInt64(truncatingIfNeeded: capacity) { return isSound }
     }
-    return true
+    return isSound && position == ring.head
   }
 
   /// False where another record has its number.
@@ -91,17 +96,13 @@ import Contract
 
   private static func released(_ ring: RingMemory, upTo lastSeq: UInt64) -> UInt64 {
     var position = ring.tail
-    var previous: UInt64 = 0
-    while position < ring.head {
-      guard let slot = ring.slot(at: position) else { return ring.head }
+    while let (slot, found) = ring.nextSlot(from: position) {
       if !slot.isPad {
-        guard slot.seq >= previous else { return ring.head }
-        guard slot.seq <= lastSeq else { break }
-        previous = slot.seq
+        guard slot.seq <= lastSeq else { return found }
         slot.take()
       }
-      position &+= UInt64(truncatingIfNeeded: slot.length)
+      position = found &+ UInt64(truncatingIfNeeded: slot.length)
     }
-    return position
+    return ring.head
   }
 }

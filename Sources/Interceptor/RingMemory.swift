@@ -85,7 +85,19 @@ import Contract
     let length = UInt64(unsafe start.load(fromByteOffset: RecordLayout.length, as: UInt32.self))
     guard length & 7 == 0, length >= 8, length <= capacity &- offset, length <= head &- position else { return nil }
     let slot = unsafe RingSlot(start, length: Int(truncatingIfNeeded: length))
-    return slot.isSound(at: position) ? slot : nil
+    return slot.isSound(at: position, upToEnd: length == capacity &- offset) ? slot : nil
+  }
+
+  /// The first record or pad at `position` or behind it. Bytes that make no sense, as a loss of power leaves them where a page
+  /// did not arrive, are passed over: a record knows its own position, so that it cannot be taken for another.
+  @inline(__always)
+  func nextSlot(from position: UInt64) -> (slot: RingSlot, position: UInt64)? {
+    var position = position
+    while position < head {
+      if let slot = slot(at: position) { return (slot, position) }
+      position &+= 8
+    }
+    return nil
   }
 
   /// Memory for a new record at `position`, which the caller has found to be free.
@@ -179,9 +191,9 @@ import Contract
   }
 
   @inline(__always)
-  fileprivate func isSound(at position: UInt64) -> Bool {
+  fileprivate func isSound(at position: UInt64, upToEnd: Bool) -> Bool {
     let kind = unsafe start.load(fromByteOffset: RecordLayout.kind, as: UInt32.self)
-    if kind == RecordLayout.padKind { return true }
+    if kind == RecordLayout.padKind { return upToEnd }
     guard kind == RecordLayout.recordKind, length >= RecordLayout.smallest else { return false }
     let trailer = unsafe start.load(fromByteOffset: length &- RecordLayout.trailerSize, as: UInt64.self)
     let written = unsafe start.load(fromByteOffset: RecordLayout.position, as: UInt64.self)

@@ -68,8 +68,8 @@ struct RingProducer {
     var hasSeenStatement = false
     var next = max(position, ring.tail)
     let areSomeGone = position < ring.tail && first > 0
-    while next < ring.head, let slot = ring.slot(at: next) {
-      next &+= UInt64(truncatingIfNeeded: slot.length)
+    while let (slot, found) = ring.nextSlot(from: next) {
+      next = found &+ UInt64(truncatingIfNeeded: slot.length)
       if slot.isPad { continue }
       if areSomeGone, !hasSeenStatement, slot.isStatement {
         hasSeenStatement = true

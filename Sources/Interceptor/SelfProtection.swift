@@ -15,7 +15,7 @@ enum SelfProtection {
   static func refused(_ access: AccessFacts, of statement: StatementFacts, in session: SessionFacts) -> WardenClasses {
     let flags = access.object.flags
     guard flags & (WARDEN_OBJECT_OWN | WARDEN_OBJECT_AUDIT | WARDEN_OBJECT_CATALOG) != 0 else { return 0 }
-    if flags & (WARDEN_OBJECT_OWN | WARDEN_OBJECT_AUDIT) == 0 { return refusedOnCatalog(access, in: session) }
+    if flags & (WARDEN_OBJECT_OWN | WARDEN_OBJECT_AUDIT) == 0 { return refusedOnCatalog(access) }
     let isAudit = flags & WARDEN_OBJECT_AUDIT != 0
     if session.isBreakingGlass && (!isAudit || statement.dropsExtension) { return 0 }
     let classes = access.classes & ~harmless
@@ -25,10 +25,13 @@ enum SelfProtection {
     return isGrant ? classes & ~(WARDEN_CLASS_GRANT | WARDEN_CLASS_ROLE) : classes
   }
 
-  /// Who may write rows of the catalogs by hand, superusers alone, could write pg_warden out of the database. Views of
-  /// the catalogs (UPDATE pg_settings) do what the server makes of them.
-  private static func refusedOnCatalog(_ access: AccessFacts, in session: SessionFacts) -> WardenClasses {
-    guard !session.isBreakingGlass, access.object.kind.equals("table") else { return 0 }
+  /// Who may write rows of the catalogs by hand, superusers alone, could write the audit's protection out of the database: so
+  /// that is closed under break-glass too. So is pg_catalog itself: what is made there comes before everything else in
+  /// every search path, the audit writer's own included. Views of the catalogs (UPDATE pg_settings) do what the server
+  /// makes of them.
+  private static func refusedOnCatalog(_ access: AccessFacts) -> WardenClasses {
+    if access.object.kind.equals("schema") { return access.classes & (WARDEN_CLASS_CREATE | WARDEN_CLASS_ALTER) }
+    guard access.object.kind.equals("table") else { return 0 }
     return access.classes & rowChanges
   }
 

@@ -14,6 +14,8 @@ private let people = TestObject(oid: 200, name: "shop.people")
 private let partition = TestObject(oid: 101, name: "shop.orders_2026", ancestors: [100], columns: ["", "email", "id"])
 private let temporary = TestObject(oid: 300, schema: 11, flags: WARDEN_OBJECT_TEMPORARY, name: "pg_temp_3.t")
 private let catalogTable = TestObject(oid: 1260, schema: 11, flags: WARDEN_OBJECT_CATALOG, name: "pg_catalog.pg_authid")
+private let catalogSchema = TestObject(
+  catalog: 2615, oid: 11, schema: 0, flags: WARDEN_OBJECT_CATALOG, kind: "schema", name: "pg_catalog", columns: [])
 private let catalogView = TestObject(
   oid: 12000, schema: 11, flags: WARDEN_OBJECT_CATALOG, kind: "view", name: "pg_catalog.pg_settings")
 private let schemaObject = TestObject(catalog: 2615, oid: 10, schema: 0, kind: "schema", name: "shop", columns: [])
@@ -286,7 +288,11 @@ extension PolicyTests {
       DecisionCase.blocked("UPDATE of our tables", [], on(own, update, "UPDATE"), by: "self-protection"),
       .blocked("DROP by cascade", [], on(own, drop, "DROP OWNED"), by: "self-protection"),
       .blocked("rows of a catalog", [], on(catalogTable, delete | read), by: "self-protection"),
-      .allowed("a catalog, breaking glass", [], on(catalogTable, delete), in: TestSession(isBreakingGlass: true)),
+      .blocked(
+        "a catalog, breaking glass", [], on(catalogTable, delete), by: "self-protection",
+        in: TestSession(isBreakingGlass: true)),
+      .blocked("made in pg_catalog", [], on(catalogSchema, WARDEN_CLASS_CREATE), by: "self-protection"),
+      .allowed("named in pg_catalog", [], on(catalogSchema, read)),
       .allowed("a view of the catalogs", [], on(catalogView, update | read)),
       .blocked("off", [], on(own, drop), by: "self-protection", in: TestSession(mode: WARDEN_MODE_OFF)),
       .blocked("monitor", [], on(own, drop), by: "self-protection", in: TestSession(mode: WARDEN_MODE_MONITOR)),

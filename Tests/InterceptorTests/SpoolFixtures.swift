@@ -149,6 +149,7 @@ struct Collected {
   var ready: Int
   var hole: Bool
   var damaged: Int64
+  var highest: UInt64
   var rows: [Row]
 }
 
@@ -159,7 +160,8 @@ func collect(_ rings: [TestRing], from first: UInt64 = 1, capacity: Int = 4096) 
   warden_drain_collect(&references, Int64(references.count), first, &records, Int64(capacity), &collected)
   let rows = records.prefix(Int(collected.ready)).map { decode($0!)! }
   return Collected(
-    ready: Int(collected.ready), hole: collected.hole, damaged: collected.damaged, rows: Array(rows))
+    ready: Int(collected.ready), hole: collected.hole, damaged: collected.damaged,
+    highest: collected.highest, rows: Array(rows))
 }
 
 func release(_ rings: [TestRing], upTo last: UInt64) {

@@ -12,7 +12,7 @@ final class Cluster {
   /// The keeper's standard input; nil once it was told to do its work.
   private var keeperInput: FileHandle?
 
-  private var data: String { base + "/data" }
+  var data: String { base + "/data" }
   private var logFile: String { base + "/server.log" }
 
   /// - Parameter settings: lines of postgresql.conf, `name = value`.

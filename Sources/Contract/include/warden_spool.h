@@ -208,8 +208,10 @@ typedef struct WardenCollected
 	int64_t		ready;			/* records[0 ..< ready] are there, numbered first_seq on, without hole */
 	/* a later number is there, and this one is not: it is being written now, or lost */
 	bool		hole;
-	/* bytes that make no sense in a ring: skipped up to its head; counted in rings */
+	/* rings with bytes that make no sense; what follows them is found again where it does */
 	int64_t		damaged;
+	/* the highest number seen, handed out or not; 0 = none. Complete where first_seq is higher than all */
+	uint64_t	highest;
 } WardenCollected;
 
 /*
