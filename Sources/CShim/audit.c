@@ -353,6 +353,7 @@ warden_audit_start(WardenRecorded *recorded, const WardenFacts *facts, const War
 		record.outcome = WARDEN_OUTCOME_ROLLED_BACK;	/* ROLLBACK of what has failed already */
 	recorded->statement_no = record.statement_no;
 	recorded->position = append(&record);
+	recorded->withheld = warden_ring_at(ring_index)->withheld;
 	recorded->done = record.outcome != WARDEN_OUTCOME_OPEN || recorded->position < 0;
 	if (!recorded->done)
 		note_transaction(recorded->position);
@@ -362,7 +363,8 @@ warden_audit_start(WardenRecorded *recorded, const WardenFacts *facts, const War
 }
 
 static void
-amend(uint64 first, uint64 last, WardenOutcome outcome, const WardenCompletion *completion, const char *command)
+amend(uint64 first, uint64 last, WardenOutcome outcome, const WardenCompletion *completion, uint64 withheld,
+	  const char *command)
 {
 	WardenRecord record = {0};
 	WardenStatement statement = {.command = warden_text(command)};
@@ -377,6 +379,7 @@ amend(uint64 first, uint64 last, WardenOutcome outcome, const WardenCompletion *
 	record.context = warden_session_context;
 	record.statement = &statement;
 	record.completion = *completion;
+	record.withheld = withheld;
 	(void) append(&record);
 }
 
@@ -393,7 +396,7 @@ finish(WardenRecorded *recorded, const WardenCompletion *completion, WardenOutco
 	/* the writer has it already: what came after is a record of its own */
 	if (!in_place)
 		amend(recorded->statement_no, 0, completion->sqlstate[0] != '\0' ? WARDEN_OUTCOME_FAILED : outcome,
-			  completion, "END");
+			  completion, recorded->withheld, "END");
 }
 
 void
@@ -478,7 +481,7 @@ warden_audit_event(WardenEvent event, const char *text)
 	position = append(&record);
 	if (record.outcome == WARDEN_OUTCOME_OPEN)
 	{
-		WardenRecorded recorded = {position, record.statement_no, record.at, false};
+		WardenRecorded recorded = {position, record.statement_no, record.at, false, 0};
 
 		note_transaction(position);
 		warden_audit_end(&recorded, -1);
@@ -534,7 +537,7 @@ resolve(int64 position, uint64 first, SubTransactionId subtransaction, WardenOut
 	SWIFT(warden_ring_resolve(warden_ring_at(ring_index), warden_ring_bytes(ring_index), position, first,
 							  subtransaction, outcome, &unresolved));
 	if (unresolved.first != 0)
-		amend(unresolved.first, unresolved.last, outcome, &nothing,
+		amend(unresolved.first, unresolved.last, outcome, &nothing, 0,
 			  outcome == WARDEN_OUTCOME_COMMITTED ? "COMMIT" : "ROLLBACK");
 }
 

@@ -278,6 +278,7 @@ typedef struct WardenRecorded
 	uint64		statement_no;
 	int64		started;		/* TimestampTz */
 	bool		done;
+	uint64		withheld;		/* as in WardenRing */
 } WardenRecorded;
 
 extern uint64 warden_current_statement;

@@ -53,6 +53,23 @@ import Contract
 
   func prefix(_ length: Int) -> ByteView { slice(0, length) }
 
+  func contains(_ literal: StaticString) -> Bool {
+    let wanted = ByteView(literal)
+    var index = 0
+    while index <= count &- wanted.count {
+      if hasBytes(of: wanted, at: index) { return true }
+      index &+= 1
+    }
+    return false
+  }
+
+  /// Are the bytes from `index` on those of `other`?
+  func hasBytes(of other: ByteView, at index: Int) -> Bool {
+    guard index >= 0, index <= count &- other.count else { return false }
+    for offset in 0..<other.count where self[index &+ offset] != other[offset] { return false }
+    return true
+  }
+
   /// Does one of the pairs `ss`, `n_`, `ok`, `:/`, in whatever case, begin in the sixteen bytes from `index` on? Not
   /// where there are not seventeen bytes.
   @inline(__always)
@@ -103,6 +120,15 @@ import Contract
   init(_ start: UnsafeMutableRawPointer, capacity: Int) {
     unsafe self.start = start
     self.capacity = max(capacity, 0)
+  }
+
+  /// Lends memory for the length of `body`: for what is done in two steps, which is rare.
+  static func withScratch(_ capacity: Int, _ body: (inout ByteWriter) -> Void) {
+    unsafe withUnsafeTemporaryAllocation(byteCount: max(capacity, 1), alignment: 8) { memory in
+      guard let start = memory.baseAddress else { return }
+      var writer = unsafe ByteWriter(start, capacity: capacity)
+      body(&writer)
+    }
   }
 
   /// From the beginning of C's buffer; `finish` tells C how much there is.
@@ -193,6 +219,11 @@ import Contract
     }
   }
 
+  /// Two hexadecimal digits.
+  mutating func append(hex byte: UInt8) {
+    for digit in [byte >> 4, byte & 0x0F] { append(digit < 10 ? 0x30 &+ digit : 0x57 &+ digit) }
+  }
+
   /// Writes a number over what was skipped before.
   @inline(__always)
   func store<Number: FixedWidthInteger & BitwiseCopyable>(_ number: Number, at offset: Int) {
@@ -263,6 +294,19 @@ enum UTF8Shape {
     guard lead < 0xF5, bytes[index &+ 3] & 0xC0 == 0x80 else { return 0 }
     let isOutOfRange = (lead == 0xF0 && second < 0x90) || (lead == 0xF4 && second >= 0x90)
     return isOutOfRange ? 0 : 4
+  }
+
+  /// How many bytes there are without a character at the end of which some are missing.
+  static func withoutTornEnd(_ bytes: ByteView) -> Int {
+    var start = bytes.count
+    while start > 0, bytes.count &- start < 4 {
+      start &-= 1
+      let byte = bytes[start]
+      if byte & 0xC0 == 0x80 { continue }
+      let wanted = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : byte >= 0xC0 ? 2 : 1
+      return bytes.count &- start < wanted ? start : bytes.count
+    }
+    return bytes.count
   }
 
   /// The longest prefix of at most `limit` bytes that does not end within a character. Where the bytes around the

@@ -30,6 +30,7 @@ struct RecordDecoder {
     unsafe row.command = parts.command.text
     unsafe row.guard = parts.guard.text
     unsafe row.statement = parts.text.text
+    unsafe row.parameters = parts.parameters.text
     unsafe row.outcome = Labels.outcomeLetter(RecordState.outcome(of: state))
     var json = AccessJSON(writer: scratch)
     let access = parts.accesses.isNull ? .null : json.write(parts.accesses)
@@ -77,6 +78,7 @@ private struct RecordParts {
   let command: ByteView
   let accesses: ByteView
   let text: ByteView
+  let parameters: ByteView
 
   init?(_ record: ByteView) {
     var reader = ByteReader(record.slice(RecordLayout.variable, record.count &- RecordLayout.trailerSize))
@@ -85,6 +87,8 @@ private struct RecordParts {
     command = Self.part(record.load(at: RecordLayout.commandLength, as: UInt16.self), &reader)
     accesses = Self.part(record.load(at: RecordLayout.accessLength, as: UInt16.self), &reader)
     text = Self.part(record.load(at: RecordLayout.textLength, as: UInt32.self), &reader)
+    let hasParameters = record.load(at: RecordLayout.flags, as: UInt16.self) & RecordLayout.parametersFlag != 0
+    parameters = hasParameters ? reader.view(Int(reader.number(UInt32.self))) : .null
     if reader.failed { return nil }
   }
 

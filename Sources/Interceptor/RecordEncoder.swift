@@ -12,8 +12,14 @@ import Contract
   private let hasSecret: Bool
   /// How much of `text` is looked at.
   private let kept: Int
+  /// All of the text is kept, as it is.
+  private let isPlain: Bool
+  private let parameters: ParameterList
   private let accessRoom: Int
   private let textRoom: Int
+  private let parameterRoom: Int
+  /// As in RecordLayout.
+  let flags: UInt16
   /// No more bytes than these will be written; a multiple of 8.
   let bound: Int
 
@@ -34,13 +40,44 @@ import Contract
     accessRoom = AccessList.bound(accesses)
 
     text = unsafe ByteView(record.pointee.text)
-    let parts = RecordLayout.smallest &+ self.context.count &+ `guard`.count &+ command.count &+ accessRoom
-    let room = max(Int(truncatingIfNeeded: min(limit, RecordText.most)) &- parts &- RecordText.markerRoom &- 8, 0)
-    let wanted = unsafe Int(truncatingIfNeeded: min(max(record.pointee.text_limit, 0), Int64(room)))
+    let parametersView = unsafe ParametersView(record)
+    let mode = unsafe record.pointee.parameter_mode
+    parameterRoom = ParameterList.bound(parametersView, mode)
+    let parts =
+      RecordLayout.smallest &+ self.context.count &+ `guard`.count &+ command.count &+ accessRoom &+ parameterRoom
+    let free = Int(truncatingIfNeeded: min(limit, RecordText.most)) &- parts &- RecordText.markRoom &- 8
+    let asked = unsafe max(record.pointee.text_limit, 0)
+    let isLong = text.count > free || Int64(text.count) > asked
+    let room = unsafe max(isLong ? free &- RecordText.commentRoom(text, Self.redacted(record)) : free, 0)
+    let wanted = Int(truncatingIfNeeded: min(asked, Int64(room)))
     kept = text.count <= wanted ? text.count : UTF8Shape.cut(text, to: wanted)
     hasSecret = unsafe record.pointee.has_secret || Secrets.mayBe(in: text.prefix(kept))
-    textRoom = RecordText.room(kept: kept, of: text.count, hasSecret: hasSecret, limit: room)
+    let redactedCount = unsafe record.pointee.redacted == nil ? 0 : record.pointee.redacted_count
+    isPlain = kept == text.count && !hasSecret && redactedCount <= 0
+    // Also by a word in what is cut off.
+    let mayBeNamed = parametersView.count > 0 && (hasSecret || (kept < text.count && Secrets.mayBe(in: text)))
+    let isNamed = mayBeNamed && Secrets.areNamed(in: text)
+    let isSecret = unsafe record.pointee.has_secret || isNamed
+    parameters = ParameterList(parametersView, mode: mode, hidesAll: isSecret)
+    let withholds = redactedCount > 0 || (parametersView.count > 0 && parameters.withholdsSome())
+    let told = unsafe isAmendment ? UInt16(truncatingIfNeeded: record.pointee.withheld) & RecordLayout.leavesOut : 0
+    flags =
+      (hasSecret ? RecordLayout.secretFlag : 0) | (withholds ? RecordLayout.withheldFlag : 0)
+      | (parameterRoom > 0 ? RecordLayout.parametersFlag : 0) | told
+    textRoom = isPlain ? kept : unsafe Self.recordText(record, text, kept, hasSecret).room(limit: room)
     bound = (parts &+ textRoom &+ 7) & ~7
+  }
+
+  @unsafe private static func recordText(
+    _ record: UnsafePointer<WardenRecord>, _ text: ByteView, _ kept: Int, _ hasSecret: Bool
+  ) -> RecordText {
+    unsafe RecordText(
+      text, kept: kept, hasSecret: hasSecret, everyLiteral: record.pointee.has_secret,
+      redacted: redacted(record), digest: ByteView(record.pointee.text_digest))
+  }
+
+  private static func redacted(_ record: UnsafePointer<WardenRecord>) -> Lent<Int32> {
+    unsafe Lent(record.pointee.redacted, count: record.pointee.redacted_count)
   }
 
   /// Writes the record and returns its length.
@@ -59,10 +96,11 @@ import Contract
       accesses.count > 0 ? UInt16(truncatingIfNeeded: writer.count &- accessStart) : RecordLayout.null16,
       at: RecordLayout.accessLength)
     let textStart = writer.count
-    writeText(into: &writer)
+    unsafe writeText(into: &writer)
     writer.store(
       text.isNull ? RecordLayout.null32 : UInt32(truncatingIfNeeded: writer.count &- textStart),
       at: RecordLayout.textLength)
+    if parameterRoom > 0 { writeParameters(into: &writer) }
     writer.skip((8 &- writer.count & 7) & 7)
     writer.append(native: seq)
     writer.store(UInt32(truncatingIfNeeded: writer.count), at: RecordLayout.length)
@@ -86,7 +124,7 @@ import Contract
     unsafe writer.put(record.pointee.statement?.pointee.classes ?? 0, at: RecordLayout.classes)
     unsafe writer.put(UInt8(truncatingIfNeeded: record.pointee.event.rawValue), at: RecordLayout.event)
     unsafe writer.put(UInt8(truncatingIfNeeded: record.pointee.decision.rawValue), at: RecordLayout.decision)
-    unsafe writer.put(hasSecret ? RecordLayout.secretFlag : UInt16(0), at: RecordLayout.flags)
+    unsafe writer.put(flags, at: RecordLayout.flags)
     unsafe writer.put(Self.length(context), at: RecordLayout.contextLength)
     unsafe writer.put(Self.length(`guard`), at: RecordLayout.guardLength)
     unsafe writer.put(Self.length(command), at: RecordLayout.commandLength)
@@ -103,7 +141,9 @@ import Contract
     }
     writer.store(RecordState.final(outcome.rawValue, RecordState.completed), at: RecordLayout.state)
     let completion = unsafe record.pointee.completion
-    unsafe RecordCompletion.write(completion, hasSecret: hasSecret, into: writer)
+    // What a refusal says is pg_warden's own wording, of objects and guards only.
+    let told = outcome == WARDEN_OUTCOME_BLOCKED ? flags & ~RecordLayout.withheldFlag : flags
+    unsafe RecordCompletion.write(completion, flags: told, into: writer)
   }
 
   /// The list gets the room that was measured for it and no more.
@@ -115,12 +155,20 @@ import Contract
     writer.skip(list.count)
   }
 
-  @inline(__always)
+  @unsafe @inline(__always)
   private func writeText(into writer: inout ByteWriter) {
-    if !hasSecret, kept == text.count { return writer.append(text) }
-    RecordText.write(
-      text, kept: kept, hasSecret: hasSecret, everyLiteral: unsafe record.pointee.has_secret,
-      room: textRoom, into: &writer)
+    if isPlain { return writer.append(text) }
+    unsafe Self.recordText(record, text, kept, hasSecret).write(room: textRoom, into: &writer)
+  }
+
+  /// The length, then the list.
+  private func writeParameters(into writer: inout ByteWriter) {
+    let start = writer.count
+    writer.skip(4)
+    var list = writer.part(parameterRoom &- 4)
+    parameters.write(into: &list)
+    writer.store(UInt32(truncatingIfNeeded: list.count), at: start)
+    writer.skip(list.count)
   }
 
   @inline(__always)
@@ -134,46 +182,10 @@ import Contract
   }
 }
 
-/// The text of a statement: without secrets, and not longer than the limit. What was cut off is told at its end:
-/// ` ... [16384 of 123456 bytes]`. In ASCII, because the database's encoding may be any.
-enum RecordText {
-  /// The most bytes of a record, whatever the ring has room for.
-  static let most: UInt64 = 1 << 28
-  /// ` ... [` + 19 digits + ` of ` + 19 digits + ` bytes]`
-  static let markerRoom = 64
-
-  /// Three stars in place of an empty literal make a text longer: `''` becomes `'***'`.
-  @inline(__always)
-  static func room(kept: Int, of count: Int, hasSecret: Bool, limit: Int) -> Int {
-    let body = hasSecret ? max(min(3 &* kept &+ 16, limit), kept) : kept
-    return kept < count || hasSecret ? body &+ markerRoom : body
-  }
-
-  static func write(
-    _ text: ByteView, kept: Int, hasSecret: Bool, everyLiteral: Bool, room: Int, into writer: inout ByteWriter
-  ) {
-    let prefix = text.prefix(kept)
-    var isCut = kept < text.count
-    if hasSecret {
-      var body = writer.part(room &- markerRoom)
-      Secrets.remove(from: prefix, everyLiteral: everyLiteral, into: &body)
-      isCut = isCut || body.overflowed
-      writer.skip(body.count)
-    } else {
-      writer.append(prefix)
-    }
-    guard isCut else { return }
-    writer.append(" ... [")
-    writer.append(decimal: UInt64(truncatingIfNeeded: kept))
-    writer.append(" of ")
-    writer.append(decimal: UInt64(truncatingIfNeeded: text.count))
-    writer.append(" bytes]")
-  }
-}
-
 /// What is known at the end of a statement, in the fixed part of its record.
 enum RecordCompletion {
-  @unsafe static func write(_ completion: WardenCompletion, hasSecret: Bool, into memory: ByteWriter) {
+  /// - Parameter flags: those of the record.
+  @unsafe static func write(_ completion: WardenCompletion, flags: UInt16, into memory: ByteWriter) {
     var writer = memory
     unsafe writer.store(completion.rows, at: RecordLayout.rows)
     unsafe writer.store(completion.bytes, at: RecordLayout.bytes)
@@ -183,13 +195,13 @@ enum RecordCompletion {
     guard !error.isNull else { return writer.store(RecordLayout.null32, at: RecordLayout.errorLength) }
     writer.rewind(to: 0)
     writer.skip(RecordLayout.error)
-    let kept = error.prefix(UTF8Shape.cut(error, to: RecordLayout.errorCapacity))
     var part = writer.part(RecordLayout.errorCapacity)
-    if hasSecret || Secrets.mayBe(in: kept) {
-      Secrets.remove(from: kept, everyLiteral: hasSecret, into: &part)
-    } else {
-      part.append(kept)
-    }
+    // Class P0: raised by a function.
+    let isOwnWording = unsafe completion.sqlstate.0 == 0x50 && completion.sqlstate.1 == 0x30
+    ErrorText(
+      hasSecret: flags & RecordLayout.secretFlag != 0, withholds: flags & RecordLayout.withheldFlag != 0,
+      isOwnWording: isOwnWording
+    ).write(error, into: &part)
     writer.store(UInt32(truncatingIfNeeded: part.count), at: RecordLayout.errorLength)
   }
 }

@@ -18,7 +18,8 @@
 /// 144  sqlstate       8 bytes                    until the state says COMPLETED
 /// 152  error          u32  length, all ones = NULL
 /// 156  error text     148 bytes
-/// 304  context, guard, command, access list, text, one after the other, then up to 7 bytes of nothing
+/// 304  context, guard, command, access list, text, one after the other; where the flags say so, the length of the
+///      parameters as u32, and the parameters; then up to 7 bytes of nothing
 /// end  trailer        u64  seq again
 /// ```
 enum RecordLayout {
@@ -67,6 +68,12 @@ enum RecordLayout {
 
   /// The record's text had a secret in it, so its error message may have one too.
   static let secretFlag: UInt16 = 1
+  /// Literals or parameters were left out, so its error message must not repeat them.
+  static let withheldFlag: UInt16 = 2
+  /// What an error message must not repeat.
+  static let leavesOut = secretFlag | withheldFlag
+  /// Parameters follow the text.
+  static let parametersFlag: UInt16 = 4
 
   static let longestContext = 4096
   static let longestGuard = 255

@@ -17,6 +17,7 @@ import Contract
     static let head = 64
     static let writing = 72
     static let lastStatement = 88
+    static let withheld = 112
     static let tail = 128
   }
 
@@ -118,6 +119,10 @@ import Contract
   func publish(_ newHead: UInt64) {
     unsafe warden_store_release(Self.word(header + Offset.head), newHead)
     unsafe warden_store_release(Self.word(header + Offset.writing), 0)
+  }
+
+  func note(withheld: UInt64) {
+    unsafe header.storeBytes(of: withheld, toByteOffset: Offset.withheld, as: UInt64.self)
   }
 
   var lastStatement: UInt64 {
@@ -222,9 +227,7 @@ import Contract
 
   var subtransaction: UInt32 { unsafe start.load(fromByteOffset: RecordLayout.subtransaction, as: UInt32.self) }
 
-  var hadSecret: Bool {
-    unsafe start.load(fromByteOffset: RecordLayout.flags, as: UInt16.self) & RecordLayout.secretFlag != 0
-  }
+  var flags: UInt16 { unsafe start.load(fromByteOffset: RecordLayout.flags, as: UInt16.self) }
 
   @inline(__always)
   var state: UInt32 { unsafe warden_load_acquire32(stateWord) }

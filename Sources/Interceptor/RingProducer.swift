@@ -30,6 +30,7 @@ struct RingProducer {
     let memory = ring.writer(at: position, length: UInt64(truncatingIfNeeded: encoder.bound))
     let length = encoder.write(into: memory, position: position, seq: seq)
     unsafe noteStatement(record)
+    ring.note(withheld: UInt64(encoder.flags & RecordLayout.leavesOut))
     ring.publish(position &+ UInt64(truncatingIfNeeded: length))
     return Int64(truncatingIfNeeded: position)
   }
@@ -46,7 +47,7 @@ struct RingProducer {
       if isTaken && isFinal { slot.set(RecordState.amended) }
       return !isTaken
     }
-    unsafe RecordCompletion.write(completion.pointee, hasSecret: slot.hadSecret, into: slot.fixedPart)
+    unsafe RecordCompletion.write(completion.pointee, flags: slot.flags, into: slot.fixedPart)
     let state = isFinal ? RecordState.final(outcome.rawValue, RecordState.completed) : RecordState.completed
     return slot.exchange(0, state)
   }

@@ -25,6 +25,18 @@ enum Secrets {
     writer = scanner.writer
   }
 
+  /// The same for a value that is no SQL: a connection string, an address, JSON, or indeed SQL. False where the whole
+  /// of it is to go.
+  static func remove(fromValue value: ByteView, into writer: inout ByteWriter) -> Bool {
+    var scanner = SecretScanner(value, everyLiteral: false, writer: writer)
+    scanner.scanCode(0, value.count, depth: 1)
+    writer = scanner.writer
+    return !scanner.isAmbiguous && !scanner.isBroken && !writer.overflowed
+  }
+
+  /// Does a statement have one of the words, so that its parameters may be the secret?
+  static func areNamed(in text: ByteView) -> Bool { SecretWords.firstEnd(in: text, orAddress: false) != nil }
+
   /// False where the text certainly has no word that a secret would follow.
   @inline(__always)
   static func mayBe(in text: ByteView) -> Bool {
@@ -71,16 +83,17 @@ enum SecretWords {
   }
 
   /// Where the first of them ends, be it in code, in a literal or anywhere; nil where there is none.
-  static func firstEnd(in text: ByteView) -> Int? {
+  /// - Parameter orAddress: addresses, which may have a password in them, count too.
+  static func firstEnd(in text: ByteView, orAddress: Bool = true) -> Int? {
     var index = 0
     while index < text.count {
-      if matches(text, index, "://") { return index &+ 3 }
-      guard SecretScanner.isWordByte(text[index]) else {
+      if orAddress, matches(text, index, "://") { return index &+ 3 }
+      guard SQLLexer.isWordByte(text[index]) else {
         index &+= 1
         continue
       }
       let start = index
-      while index < text.count, SecretScanner.isWordByte(text[index]) { index &+= 1 }
+      while index < text.count, SQLLexer.isWordByte(text[index]) { index &+= 1 }
       if word(in: text, from: start, to: index) != nil { return index }
     }
     return nil
@@ -189,7 +202,7 @@ struct SecretScanner {
 
   private mutating func step(_ index: Int, _ end: Int, _ depth: Int) -> Int {
     let byte = text[index]
-    if Self.isWordByte(byte) { return scanWord(index, end, depth) }
+    if SQLLexer.isWordByte(byte) { return scanWord(index, end, depth) }
     switch byte {
     case 0x27: return scanLiteral(index, end)
     case 0x24: return scanDollar(index, end, depth)
@@ -202,16 +215,9 @@ struct SecretScanner {
 
   // MARK: Words and signs
 
-  static func isWordByte(_ byte: UInt8) -> Bool {
-    let letter = byte | 0x20
-    return (letter >= 0x61 && letter <= 0x7A) || (byte >= 0x30 && byte <= 0x39) || byte == 0x5F || byte >= 0x80
-  }
-
-  static func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || (byte >= 0x09 && byte <= 0x0D) }
-
   private func wordEnd(_ start: Int, _ end: Int) -> Int {
     var index = start
-    while index < end, Self.isWordByte(text[index]) { index &+= 1 }
+    while index < end, SQLLexer.isWordByte(text[index]) { index &+= 1 }
     return index
   }
 
@@ -258,7 +264,7 @@ struct SecretScanner {
       if expected.depth < 0 { endExpectation() }
     case 0x2C where expected.depth == 0: endExpectation()
     default:
-      if !Self.isSpace(byte) { expected.isSeparated = true }
+      if !SQLLexer.isSpace(byte) { expected.isSeparated = true }
     }
   }
 
@@ -273,7 +279,7 @@ struct SecretScanner {
     if text[index] == 0x22 { index = skipSpace(index &+ 1, end) }
     guard let value = skipEquals(index, end), value < end else { return start }
     var stop = value
-    while stop < end, !Self.isSpace(text[stop]) {
+    while stop < end, !SQLLexer.isSpace(text[stop]) {
       if text[stop] == 0x27 || text[stop] == 0x28 || text[stop] == 0x24 {
         // A literal right here is what the scanner of code removes; anything else may be code or a password.
         if stop > value || text[stop] == 0x28 { isAmbiguous = true }
@@ -290,7 +296,7 @@ struct SecretScanner {
 
   private func skipSpace(_ start: Int, _ end: Int) -> Int {
     var index = start
-    while index < end, Self.isSpace(text[index]) { index &+= 1 }
+    while index < end, SQLLexer.isSpace(text[index]) { index &+= 1 }
     return index
   }
 
@@ -315,7 +321,7 @@ struct SecretScanner {
   // MARK: Literals in single quotes
 
   private func isEscapeString(_ quote: Int) -> Bool {
-    quote > 0 && text[quote &- 1] | 0x20 == 0x65 && !(quote > 1 && Self.isWordByte(text[quote &- 2]))
+    quote > 0 && text[quote &- 1] | 0x20 == 0x65 && !(quote > 1 && SQLLexer.isWordByte(text[quote &- 2]))
   }
 
   /// The closing quote, nil where there is none. In a literal that is no escape string a backslash before the closing
@@ -371,7 +377,7 @@ struct SecretScanner {
     var hasBackslash = false
     while index < end, !isOver {
       let byte = text[index]
-      if Self.isWordByte(byte) {
+      if SQLLexer.isWordByte(byte) {
         let word = index
         index = wordEnd(word, end)
         copy(word, index)
@@ -425,7 +431,7 @@ struct SecretScanner {
   /// Without an equals sign only something quoted can be the value.
   private func isHarmlessAfterWord(_ index: Int, _ end: Int) -> Bool {
     let byte = text[index]
-    if Self.isWordByte(byte) {
+    if SQLLexer.isWordByte(byte) {
       let stop = wordEnd(index, end)
       return !(SecretWords.isLiteralPrefix(text, index, stop) && (text[stop] == 0x27 || text[stop] == 0x26))
     }
@@ -441,7 +447,7 @@ struct SecretScanner {
   /// `password=xyz`: up to white space; a backslash escapes, doubled quotes belong to it.
   private mutating func removeBare(_ start: Int, _ end: Int) -> Int {
     var stop = start
-    while stop < end, !Self.isSpace(text[stop]) { stop &+= text[stop] == 0x5C ? 2 : 1 }
+    while stop < end, !SQLLexer.isSpace(text[stop]) { stop &+= text[stop] == 0x5C ? 2 : 1 }
     return removeRest(min(stop, end), end)
   }
 
@@ -484,7 +490,7 @@ struct SecretScanner {
     var colon = -1
     var at = -1
     var index = start &+ 3
-    while index < end, !Self.isSpace(text[index]) {
+    while index < end, !SQLLexer.isSpace(text[index]) {
       if text[index] == 0x3A, colon < 0 { colon = index }
       if text[index] == 0x40 { at = index }
       index &+= 1
@@ -503,7 +509,7 @@ struct SecretScanner {
   /// `$tag$ … $tag$`, or a parameter, or a mere dollar.
   private mutating func scanDollar(_ start: Int, _ end: Int, _ depth: Int) -> Int {
     var tagEnd = start &+ 1
-    while tagEnd < end, Self.isWordByte(text[tagEnd]) { tagEnd &+= 1 }
+    while tagEnd < end, SQLLexer.isWordByte(text[tagEnd]) { tagEnd &+= 1 }
     let isParameter = text[start &+ 1] >= 0x30 && text[start &+ 1] <= 0x39
     guard tagEnd < end, text[tagEnd] == 0x24, !isParameter else {
       if expected.isOn { expected.isSeparated = true }
@@ -583,7 +589,7 @@ struct SecretScanner {
   private func secretWord(_ start: Int, _ end: Int) -> SecretWords.Word? {
     var index = start
     while index < end {
-      guard Self.isWordByte(text[index]) else {
+      guard SQLLexer.isWordByte(text[index]) else {
         index &+= 1
         continue
       }

@@ -61,6 +61,63 @@ import Testing
     #expect(recorded(text, limit: limit) == expected)
   }
 
+  private func cut(
+    _ text: String, limit: Int64, hasSecret: Bool = false, digest: [UInt8], redacted: [Int32] = []
+  ) -> String? {
+    let ring = TestRing()
+    var record = ring.lender.record(text, limit: limit)
+    record.has_secret = hasSecret
+    record.text_digest = ring.lender.text(digest)
+    record.redacted = UnsafePointer(ring.lender.list(redacted))
+    record.redacted_count = Int64(redacted.count)
+    guard ring.append(record) >= 0 else { return nil }
+    return collect([ring]).rows.first?["statement"]
+  }
+
+  @Test func whatIsCutHasADigest() {
+    let digest = (0..<32).map { UInt8($0 * 8) }
+    let hex = "0008101820283038404850586068707880889098a0a8b0b8c0c8d0d8e0e8f0f8"
+    #expect(cut("0123456789", limit: 4, digest: digest) == "0123 ... [4 of 10 bytes, sha256 \(hex)]")
+    #expect(cut("0123456789", limit: 10, digest: digest) == "0123456789")
+    let none = "0123 ... [4 of 10 bytes]"
+    for wrong in [[], [1], [UInt8](repeating: 1, count: 31), [UInt8](repeating: 1, count: 33)] {
+      #expect(cut("0123456789", limit: 4, digest: wrong) == none)
+    }
+    #expect(cut("0123456789", limit: 4, hasSecret: true, digest: digest) == none)
+    #expect(cut("0123456789", limit: 4, digest: digest, redacted: [8]) == none)
+    #expect(cut("01234 PASSWORD 'x'", limit: 4, digest: digest) == "0123 ... [4 of 18 bytes]")
+    #expect(cut("01234 passenger", limit: 4, digest: digest)?.contains("sha256") == true)
+  }
+
+  @Test(arguments: [
+    ("0123456789 /*a='b'*/", 4, "0123 ... [4 of 20 bytes] /*a='b'*/"),
+    ("0123456789 /* a='b',c='%2F' */ ; \n", 4, "0123 ... [4 of 34 bytes] /* a='b',c='%2F' */ ; \n"),
+    // one that begins before the limit is not told twice
+    ("0123456789 /*a='b'*/", 15, "0123456789  ... [11 of 20 bytes] /*a='b'*/"),
+    ("0123456789 /*a='b'*/", 20, "0123456789 /*a='b'*/"),
+    // others are text like any
+    ("0123456789 /* ab */", 4, "0123 ... [4 of 19 bytes]"),
+    ("0123456789 /*a='b'*/ x", 4, "0123 ... [4 of 22 bytes]"),
+    ("0123456789 a='b'*/", 4, "0123 ... [4 of 18 bytes]"),
+    ("0123456789 */ a='b'*/", 4, "0123 ... [4 of 21 bytes]"),
+    ("/*/0123456789 a='*/", 2, "/* ... [2 of 19 bytes]"),
+    ("0123456789 /*a='b',password='hunter2'*/", 4, "0123 ... [4 of 39 bytes] /* *** */"),
+  ]) func tagsAtTheEndAreKept(_ text: String, _ limit: Int64, _ expected: String) {
+    #expect(recorded(text, limit: limit) == expected)
+  }
+
+  @Test func longCommentsAreNotKept() {
+    let tags = "/*a='" + String(repeating: "x", count: 2040) + "'*/"
+    #expect(recorded("0123456789 " + tags, limit: 4)?.hasSuffix("bytes] " + tags) == true)
+    #expect(recorded("0123456789 /*" + tags.dropFirst(2).dropLast(2) + " */", limit: 4)?.hasSuffix("bytes]") == true)
+  }
+
+  /// What looks like a comment at the end may have a literal in it.
+  @Test func noCommentWithWhatIsRedacted() {
+    let text = "SELECT '/*', a = 'xyz' -- */"
+    #expect(cut(text, limit: 4, digest: [], redacted: [17]) == "SELE ... [4 of 28 bytes]")
+  }
+
   @Test func whatIsNotUTF8IsCutAtTheLimit() {
     let ring = TestRing()
     var record = ring.lender.record("", limit: 3)

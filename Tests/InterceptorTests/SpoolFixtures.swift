@@ -209,7 +209,7 @@ struct Row {
     let fields: [(String, WardenText)] = [
       ("class", row.statement_class), ("command", row.command), ("statement", row.statement),
       ("decision", row.decision), ("guard", row.guard), ("sqlstate", row.sqlstate),
-      ("error", row.error), ("access", row.access), ("database", context.database),
+      ("error", row.error), ("access", row.access), ("parameters", row.parameters), ("database", context.database),
       ("session_user", context.session_user),
       ("role", context.role), ("identity", context.identity), ("agent", context.agent),
       ("application", context.application),

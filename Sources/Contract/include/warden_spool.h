@@ -44,7 +44,9 @@ typedef struct WardenRing
 	uint64_t	last_statement; /* number of the last statement */
 	uint64_t	xid;			/* full transaction id, noted before commit, 0 = none */
 	uint64_t	lost;			/* amendments that found no room */
-	uint64_t	reserved2[2];
+	/* what the last record leaves out, in bits; 0: nothing */
+	uint64_t	withheld;
+	uint64_t	reserved2;
 	/* the consumer's */
 	uint64_t	tail;
 	uint64_t	reserved3[7];
@@ -150,6 +152,8 @@ typedef struct WardenRecord
 	/* NULL where the record is of no statement */
 	const WardenStatement *WARDEN_NULLABLE statement;
 	WardenCompletion completion;	/* for records that are final at once, and for amendments */
+	/* amendments that tell an error: what WardenRing.withheld was when the statement's record was appended */
+	uint64_t	withheld;
 } WardenRecord;
 
 /*
