@@ -34,6 +34,9 @@ static struct
 	WardenRecorded recorded;
 	uint64		transaction;
 	TimestampTz message;		/* when the message started that it came in */
+	bool		over;
+	WardenCompletion completion;	/* once it is over */
+	uint64		sent;			/* warden_bytes_sent at its end */
 	bool		ends_transaction;
 } last_top = {.recorded.position = -1};
 
@@ -302,6 +305,7 @@ note_top(const WardenRecorded *recorded, const WardenStatement *statement)
 	last_top.recorded = *recorded;
 	last_top.transaction = WARDEN_LOCAL_XID();
 	last_top.message = GetCurrentStatementStartTimestamp();
+	last_top.over = false;
 	/* COMMIT and PREPARE TRANSACTION do their work when the statement is over */
 	last_top.ends_transaction = statement->classes == WARDEN_CLASS_TRANSACTION;
 }
@@ -349,9 +353,13 @@ warden_audit_start(WardenRecorded *recorded, const WardenFacts *facts, const War
 		record.completion.error = verdict->message;
 		record.completion.duration = 0;
 	}
+	else if (source->of_transaction)
+		record.subtransaction = TopSubTransactionId;
 	else if (!IsTransactionState())
 		record.outcome = WARDEN_OUTCOME_ROLLED_BACK;	/* ROLLBACK of what has failed already */
 	recorded->statement_no = record.statement_no;
+	recorded->bytes = record.parent_no == 0 ? 0 : -1;
+	warden_audit_sent();
 	recorded->position = append(&record);
 	recorded->withheld = warden_ring_at(ring_index)->withheld;
 	recorded->done = record.outcome != WARDEN_OUTCOME_OPEN || recorded->position < 0;
@@ -402,18 +410,37 @@ finish(WardenRecorded *recorded, const WardenCompletion *completion, WardenOutco
 void
 warden_audit_end(WardenRecorded *recorded, int64 rows)
 {
-	WardenCompletion completion = {.rows = rows, .bytes = -1};
+	WardenCompletion completion = {.rows = rows, .bytes = recorded->bytes};
 
 	if (recorded->position < 0 || recorded->done)
 		return;
 	completion.duration = GetCurrentTimestamp() - recorded->started;
 	finish(recorded, &completion, WARDEN_OUTCOME_OPEN);
+	if (recorded->position != last_top.recorded.position)
+		return;
+	last_top.over = true;
+	last_top.completion = completion;
+	last_top.sent = warden_bytes_sent;
+}
+
+void
+warden_audit_sent(void)
+{
+	WardenRecorded recorded = last_top.recorded;
+
+	/* results that the server keeps until the statement is over (RETURNING, SHOW, FETCH) are sent after its end */
+	if (likely(!last_top.over || warden_bytes_sent == last_top.sent))
+		return;
+	last_top.completion.bytes += (int64) (warden_bytes_sent - last_top.sent);
+	last_top.sent = warden_bytes_sent;
+	recorded.done = false;
+	finish(&recorded, &last_top.completion, WARDEN_OUTCOME_OPEN);
 }
 
 void
 warden_audit_error(WardenRecorded *recorded)
 {
-	WardenCompletion completion = {.rows = -1, .bytes = -1};
+	WardenCompletion completion = {.rows = -1, .bytes = recorded->bytes};
 
 	if (recorded->position < 0 || recorded->done)
 		return;
@@ -453,6 +480,8 @@ warden_audit_last_failed(WardenCompletion *completion, bool at_end)
 		return false;
 	last_top.recorded.position = -1;
 	completion->duration = GetCurrentTimestamp() - recorded.started;
+	completion->bytes = last_top.over ? last_top.completion.bytes : recorded.bytes;
+	last_top.over = false;
 	recorded.done = false;
 	finish(&recorded, completion, WARDEN_OUTCOME_OPEN);
 	return true;
@@ -481,7 +510,7 @@ warden_audit_event(WardenEvent event, const char *text)
 	position = append(&record);
 	if (record.outcome == WARDEN_OUTCOME_OPEN)
 	{
-		WardenRecorded recorded = {position, record.statement_no, record.at, false, 0};
+		WardenRecorded recorded = {position, record.statement_no, record.at, -1, false, 0};
 
 		note_transaction(position);
 		warden_audit_end(&recorded, -1);
@@ -548,6 +577,8 @@ transaction_over(WardenOutcome outcome)
 	warden_current_statement = 0;
 	if (transaction_position < 0 || ring_index < 0)
 		return;
+	warden_audit_sent();
+	last_top.over = false;
 	resolve(transaction_position, transaction_first, 0, outcome);
 	transaction_position = -1;
 	warden_ring_at(ring_index)->transaction_first = 0;
@@ -631,6 +662,7 @@ transaction_event(XactEvent event, void *arg)
 			/* how it ends is decided later, by COMMIT PREPARED or ROLLBACK PREPARED: its records stay open */
 			transaction_position = -1;
 			subtransaction_count = 0;
+			last_top.over = false;
 			if (ring_index >= 0)
 				warden_ring_at(ring_index)->transaction_first = 0;
 			break;

@@ -12,6 +12,7 @@
 #include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
+#include "tcop/pquery.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
 
@@ -183,6 +184,7 @@ start(QueryDesc *query, WardenRecorded *recorded)
 	warden_facts_begin(&facts, GetCommandTagName(CreateCommandTag((Node *) plan)));
 	warden_plan_facts(&facts, plan, query->operation);
 	warden_source(&source, query->sourceText, plan->stmt_location, plan->stmt_len, plan->queryId);
+	warden_parameters(&source, query->params, NULL);
 	if (facts.count == 0 && is_way_out(plan))
 		warden_record_allowed(recorded, &facts, &source);
 	else
@@ -244,6 +246,24 @@ come_out(const ExecutionFrame *here)
 	warden_current_statement = here->parent;
 }
 
+/*
+ * Rows of a cursor are those fetched, by however many runs. A run without destination moves it only; at COMMIT the
+ * server runs a cursor WITH HOLD to its end, for later: a scrollable one from its beginning again.
+ */
+static void
+count_rows(Execution *execution, QueryDesc *query)
+{
+	Portal		portal = ActivePortal;
+	int64		processed = (int64) query->estate->es_processed;
+
+	if (portal == NULL || portal->queryDesc != query || query->operation != CMD_SELECT)
+		execution->rows += processed;
+	else if (portal->holdStore != NULL && (portal->cursorOptions & CURSOR_OPT_SCROLL))
+		execution->rows = processed;
+	else if (query->dest == NULL || query->dest->mydest != DestNone)
+		execution->rows += processed;
+}
+
 static void
 warden_ExecutorRun(WARDEN_RUN_ARGS)
 {
@@ -270,7 +290,7 @@ warden_ExecutorRun(WARDEN_RUN_ARGS)
 	if (execution)
 		warden_frame_leave(&here.frame);
 	if (execution)
-		execution->rows += queryDesc->estate->es_processed;
+		count_rows(execution, queryDesc);
 }
 
 static void

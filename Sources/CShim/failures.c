@@ -121,6 +121,7 @@ warden_frame_enter(WardenFrame *frame, WardenRecorded *recorded, const char *tex
 	frame->outer = innermost;
 	frame->recorded = recorded;
 	frame->text = text;
+	frame->sent = warden_bytes_sent;
 	frame->told = false;
 	frame->callback.callback = frame_sees_error;
 	frame->callback.arg = frame;
@@ -134,6 +135,8 @@ warden_frame_leave(WardenFrame *frame)
 {
 	error_context_stack = frame->callback.previous;
 	innermost = frame->outer;
+	if (frame->recorded != NULL && frame->recorded->bytes >= 0)
+		frame->recorded->bytes += (int64) (warden_bytes_sent - frame->sent);
 }
 
 void

@@ -30,5 +30,6 @@ _PG_init(void)
 	warden_executor_install();
 	warden_utility_install();
 	warden_access_install();
+	warden_wire_install();
 	warden_warm_up();
 }

@@ -255,6 +255,7 @@ typedef struct WardenSource
 	int			length;
 	int			offset;			/* of text within the message */
 	uint64		query_id;
+	bool		of_transaction; /* its outcome is the transaction's, whatever becomes of the subtransaction it runs in */
 	bool		has_secret;		/* as in WardenRecord, and so the rest */
 	const int32_t *redacted;
 	int64_t		redacted_count;
@@ -271,12 +272,22 @@ extern void warden_source_rest(WardenSource *source);
 /* In a static buffer, until the next call. */
 extern WardenText warden_source_digest(const WardenSource *source, int64 limit);
 
+/* --- wire.c --- */
+/* Bytes of rows, copied data and notices that this session has sent to its client. */
+extern uint64 warden_bytes_sent;
+extern void warden_wire_install(void);
+
+/* --- parameters.c --- */
+/* The values of a statement's parameters, in the statement's memory; the numbers of sensitive ones may be NULL. */
+extern void warden_parameters(WardenSource *source, ParamListInfo params, const Bitmapset *sensitive);
+
 /* --- audit.c: the producer --- */
 typedef struct WardenRecorded
 {
 	int64		position;		/* below 0: not recorded */
 	uint64		statement_no;
 	int64		started;		/* TimestampTz */
+	int64		bytes;			/* sent to the client; below 0: a nested statement, whose result goes elsewhere */
 	bool		done;
 	uint64		withheld;		/* as in WardenRing */
 } WardenRecorded;
@@ -296,6 +307,8 @@ extern void warden_audit_failure(const WardenSource *source, const char *command
  * statement's record took the error. `at_end`: nothing of the message is left.
  */
 extern bool warden_audit_last_failed(WardenCompletion *completion, bool at_end);
+/* A statement's last bytes are on their way to the client. */
+extern void warden_audit_sent(void);
 extern void warden_audit_event(WardenEvent event, const char *text);
 /* For the writer: a record in its own ring; false where there is no room. */
 extern bool warden_audit_append_own(const WardenRecord *record);
@@ -312,6 +325,7 @@ typedef struct WardenFrame
 	ErrorContextCallback callback;
 	struct WardenFrame *outer;
 	WardenRecorded *recorded;	/* NULL: a query being planned */
+	uint64		sent;			/* warden_bytes_sent when it was entered */
 	const char *text;			/* source text of what is planned, of a utility statement; else NULL */
 	bool		told;
 } WardenFrame;

@@ -162,6 +162,8 @@ transaction_control(UtilityCall *call)
 	WardenSource source;
 
 	source_of(&source, call);
+	/* it takes effect, and ends the subtransaction that it runs in */
+	source.of_transaction = ((TransactionStmt *) call->pstmt->utilityStmt)->kind == TRANS_STMT_ROLLBACK_TO;
 	warden_utility_facts(&facts, call->pstmt, call->queryString, &source.has_secret);
 	warden_record_allowed(&recorded, &facts, &source);
 	complete(call, &recorded);
