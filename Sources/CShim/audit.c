@@ -26,6 +26,8 @@ static int	ring_index = -1;
 static int	database_slot = -1;
 /* leave_ring is registered */
 static bool ring_leaves = false;
+/* whose tables the records in it go to */
+static uint32 ring_extension = 0;
 static uint64 last_statement = 0;
 
 /* The last statement of the client's own: what fails when it is over is its end of the transaction. */
@@ -61,8 +63,8 @@ static int	subtransaction_room = 0;
 static void
 leave_ring(int code, Datum arg)
 {
-	(void) code;
 	(void) arg;
+	warden_connection_over(code);
 	if (ring_index >= 0)
 		warden_ring_leave(ring_index);
 	ring_index = -1;
@@ -109,6 +111,7 @@ try_ring(void)
 	if (ring_index < 0)
 		ring_index = warden_ring_take(MyDatabaseId, warden_session_number,
 									  MyBackendType == B_BG_WORKER || superuser_arg(GetSessionUserId()));
+	ring_extension = warden_spool_database(database_slot)->extension;
 	leave_at_exit();
 	return ring_index >= 0;
 }
@@ -128,6 +131,7 @@ take_ring(void)
 		CHECK_FOR_INTERRUPTS();
 		warden_wait_for_writer(database_slot, 100);
 	}
+	warden_connection_recorded_late();
 }
 
 /* In the middle of an error: the ring that is there, or one that can be had without a look into the catalogs. */
@@ -143,6 +147,9 @@ ring_at_hand(void)
 		warden_spool_database(database_slot)->extension != warden_catalog.extension)
 		return false;
 	ring_index = warden_ring_take(MyDatabaseId, warden_session_number, false);
+	ring_extension = warden_spool_database(database_slot)->extension;
+	if (ring_index >= 0)
+		warden_connection_recorded_late();
 	return ring_index >= 0;
 }
 
@@ -170,6 +177,26 @@ prepare_for_failures(void)
 		(void) try_ring();
 }
 
+bool
+warden_audit_take_early(int slot)
+{
+	if (ring_index >= 0)
+		return true;
+	leave_at_exit();
+	if (!warden_shared_database(slot)->ready || warden_spool_database(slot)->database != MyDatabaseId)
+		return false;
+	ring_index = warden_ring_take(MyDatabaseId, warden_session_number, warden_session.superuser);
+	database_slot = slot;
+	ring_extension = warden_spool_database(slot)->extension;
+	return ring_index >= 0;
+}
+
+uint64
+warden_audit_statements(void)
+{
+	return last_statement;
+}
+
 /*
  * What must be possible whatever the state of the audit: the end of a transaction, and reports on what is over. They
  * neither wait nor fail; where there is no room for them that is counted, and shown by warden.status().
@@ -177,20 +204,21 @@ prepare_for_failures(void)
 static bool
 must_go_on(const WardenRecord *record)
 {
-	return record->event == WARDEN_EVENT_TRANSACTION ||
+	return record->event == WARDEN_EVENT_TRANSACTION || record->event == WARDEN_EVENT_CONNECT ||
+		record->event == WARDEN_EVENT_DISCONNECT || record->event == WARDEN_EVENT_AUTH_FAILED ||
 		(record->statement != NULL && record->statement->classes == WARDEN_CLASS_TRANSACTION);
 }
 
 /* The capacity bounds every write: it is compared with what was mapped, not believed. */
 static int64
-try_append(const WardenRecord *record)
+try_append(int index, int slot, const WardenRecord *record)
 {
-	WardenRing *ring = warden_ring_at(ring_index);
+	WardenRing *ring = warden_ring_at(index);
 	int64		position = WARDEN_RING_DAMAGED;
 
 	if (likely(ring->capacity == warden_ring_capacity()))
-		SWIFT_GET(position, warden_ring_append(ring, warden_ring_bytes(ring_index),
-											   &warden_spool_database(database_slot)->counter, record));
+		SWIFT_GET(position, warden_ring_append(ring, warden_ring_bytes(index),
+											   &warden_spool_database(slot)->counter, record));
 	return position;
 }
 
@@ -198,7 +226,7 @@ try_append(const WardenRecord *record)
 static int64
 append_at_once(const WardenRecord *record)
 {
-	int64		position = try_append(record);
+	int64		position = try_append(ring_index, database_slot, record);
 
 	if (position < 0)
 	{
@@ -209,18 +237,18 @@ append_at_once(const WardenRecord *record)
 }
 
 /* Appends; waits for room, or refuses, as warden.audit_overflow says. */
-static int64
-append(const WardenRecord *record)
+int64
+warden_ring_write(int index, int slot, const WardenRecord *record)
 {
-	WardenRing *ring = warden_ring_at(ring_index);
+	WardenRing *ring = warden_ring_at(index);
 	int64		position;
 
 	for (;;)
 	{
-		position = try_append(record);
+		position = try_append(index, slot, record);
 		if (position != WARDEN_RING_FULL || must_go_on(record))
 			break;
-		warden_wake_writer(database_slot);
+		warden_wake_writer(slot);
 		if (warden_audit_overflow == WARDEN_OVERFLOW_REFUSE)
 			ereport(ERROR,
 					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
@@ -228,7 +256,7 @@ append(const WardenRecord *record)
 					 errdetail("The ring of this session is full and warden.audit_overflow is \"refuse\"."),
 					 errhint("Wait for the audit writer. A new session of a superuser has room: SELECT * FROM warden.status() tells what stops it.")));
 		CHECK_FOR_INTERRUPTS();
-		warden_wait_for_writer(database_slot, 50);
+		warden_wait_for_writer(slot, 50);
 	}
 	if (position == WARDEN_RING_DAMAGED && !must_go_on(record))
 		ereport(ERROR,
@@ -238,9 +266,31 @@ append(const WardenRecord *record)
 	if (position < 0)
 		ring->lost++;
 	/* a ring half full does not wait for the writer's next turn; a writer at rest is started */
-	else if (ring->head - ring->tail > ring->capacity / 2 || warden_shared_database(database_slot)->writer_latch == NULL)
-		warden_wake_writer(database_slot);
+	else if (ring->head - ring->tail > ring->capacity / 2 || warden_shared_database(slot)->writer_latch == NULL)
+		warden_wake_writer(slot);
 	return position;
+}
+
+static int64
+append(const WardenRecord *record)
+{
+	return warden_ring_write(ring_index, database_slot, record);
+}
+
+bool
+warden_audit_session_event(const WardenRecord *record)
+{
+	/* the extension was dropped, or made again: the ring's records went with it */
+	if (ring_index < 0 || warden_spool_database(database_slot)->database != MyDatabaseId ||
+		warden_spool_database(database_slot)->extension != ring_extension)
+		return false;
+	if (record->event == WARDEN_EVENT_CONNECT)
+		warden_ring_at(ring_index)->session_open = 1;
+	if (append(record) < 0)
+		return false;
+	if (record->event == WARDEN_EVENT_DISCONNECT)
+		warden_ring_at(ring_index)->session_open = 0;
+	return true;
 }
 
 /*
@@ -278,6 +328,7 @@ note_transaction(int64 position)
 		return;
 	transaction_position = position;
 	transaction_first = last_statement;
+	warden_ring_at(ring_index)->transaction_position = (uint64) position;
 	warden_ring_at(ring_index)->transaction_first = last_statement;
 }
 
@@ -642,6 +693,8 @@ transaction_event(XactEvent event, void *arg)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 			prepare_for_failures();
+			if (unlikely(warden_connecting))
+				warden_connection_established();
 			before_commit(false);
 			break;
 		case XACT_EVENT_PRE_PREPARE:
@@ -719,6 +772,7 @@ warden_audit_install(void)
 {
 	warden_statement_hash_install();
 	warden_failures_install();
+	warden_connections_install();
 	RegisterXactCallback(transaction_event, NULL);
 	RegisterSubXactCallback(subtransaction_event, NULL);
 }

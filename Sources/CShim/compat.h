@@ -192,6 +192,13 @@ typedef RelFileNode WardenFile;
 #define WARDEN_NO_PROCESS InvalidBackendId
 #endif
 
+/* 16: who the client proved to be is kept apart from its Port, for parallel workers. For users of client_port.h. */
+#if PG_VERSION_NUM >= 160000
+#define WARDEN_AUTHN_ID(port) ((void) (port), MyClientConnectionInfo.authn_id)
+#else
+#define WARDEN_AUTHN_ID(port) ((port)->authn_id)
+#endif
+
 /* Every function of a name. Beyond 18 the look-up tells more than we ask for. */
 #define WARDEN_FUNCTION_CANDIDATES(names) FuncnameGetCandidates((names), -1, NIL, false, false, false, true)
 

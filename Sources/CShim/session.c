@@ -57,8 +57,8 @@ warden_memberships(Oid role, int64_t *count)
 }
 
 /* The server's own inet_client_addr: the port structure would pull in headers that need more packages. */
-static WardenText
-client_address(void)
+WardenText
+warden_client_address(void)
 {
 	LOCAL_FCINFO(fcinfo, 0);
 	Datum		address;
@@ -90,23 +90,25 @@ gather(void)
 	s->mode = (WardenMode) warden_mode;
 	s->role_memberships = warden_memberships(s->role_oid, &s->role_membership_count);
 	s->user_memberships = warden_memberships(s->session_user_oid, &s->user_membership_count);
-	s->database = warden_text(get_database_name(MyDatabaseId));
+	s->database = warden_text(OidIsValid(MyDatabaseId) ? get_database_name(MyDatabaseId) : NULL);
 	s->session_user = warden_text(GetUserNameFromId(s->session_user_oid, true));
 	s->role = warden_text(GetUserNameFromId(s->role_oid, true));
 	s->agent = claimed(warden_agent);
 	s->application = claimed(application_name);
-	s->client_address = client_address();
+	s->client_address = warden_client_address();
 	s->environment = claimed(warden_environment);
 	s->intent = claimed(warden_intent);
 	s->ticket = claimed(warden_ticket);
 	s->run = claimed(warden_run);
 }
 
-static uint64
-session_number(void)
+void
+warden_session_identify(void)
 {
 	/* as in log_line_prefix's %c: start of the session and process id */
-	return ((uint64) timestamptz_to_time_t(MyStartTimestamp) << 22) | (uint64) (MyProcPid & 0x3fffff);
+	if (warden_session_number == 0)
+		warden_session_number =
+			((uint64) timestamptz_to_time_t(MyStartTimestamp) << 22) | (uint64) (MyProcPid & 0x3fffff);
 }
 
 static void
@@ -129,8 +131,7 @@ rebuild(void)
 	warden_session_context.bytes = context.bytes;
 	warden_session_context.length = context.length;
 	MemoryContextSwitchTo(caller);
-	if (warden_session_number == 0)
-		warden_session_number = session_number();
+	warden_session_identify();
 	dirty = false;
 }
 

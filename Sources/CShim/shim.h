@@ -152,6 +152,10 @@ extern WardenSession warden_session;
 extern WardenText warden_session_context;
 extern uint64 warden_session_number;
 extern void warden_session_refresh(void);
+/* Gives the session its number, where it has none yet. */
+extern void warden_session_identify(void);
+/* In the current memory context; NULL on a Unix socket. */
+extern WardenText warden_client_address(void);
 extern void warden_session_dirty(void);
 /* The roles that policies name and the role is a member of, itself first; in the current memory context. */
 extern const uint32_t *warden_memberships(Oid role, int64_t *count);
@@ -310,6 +314,14 @@ extern bool warden_audit_last_failed(WardenCompletion *completion, bool at_end);
 /* A statement's last bytes are on their way to the client. */
 extern void warden_audit_sent(void);
 extern void warden_audit_event(WardenEvent event, const char *text);
+/* The ring of this session, taken without waiting and without the catalogs; false where that cannot be. */
+extern bool warden_audit_take_early(int slot);
+/* A record of the session itself: never refused, never waited for. False where there is no ring, or no room in it. */
+extern bool warden_audit_session_event(const WardenRecord *record);
+/* Statements of this session that have a number. */
+extern uint64 warden_audit_statements(void);
+/* Appends to a ring that this process owns, as warden.audit_overflow says; the position, below 0 where it is not recorded. */
+extern int64 warden_ring_write(int ring, int slot, const WardenRecord *record);
 /* For the writer: a record in its own ring; false where there is no room. */
 extern bool warden_audit_append_own(const WardenRecord *record);
 /* Decides; records; raises where the verdict refuses. */
@@ -344,6 +356,17 @@ extern void warden_failure_completion(WardenCompletion *completion);
 /* Between transactions: sees to it that errors outside of every frame are seen. */
 extern void warden_failures_watch(void);
 extern void warden_failures_install(void);
+
+/* --- connections.c: sessions that begin, end, or are refused --- */
+extern void warden_connections_install(void);
+/* The client is authenticated, and its session not yet established. */
+extern bool warden_connecting;
+/* The transaction that establishes the session is about to commit. */
+extern void warden_connection_established(void);
+/* The session has its ring: what is still to be said of its start. */
+extern void warden_connection_recorded_late(void);
+/* The process ends; its ring is still its own. */
+extern void warden_connection_over(int code);
 
 /* --- statement_hash.c --- */
 extern void warden_statement_hash_install(void);
@@ -393,10 +416,16 @@ extern WardenSharedDatabase *warden_shared_database(int slot);
 /* The slot of a database; -1 where it has none and create is false, or all are taken. */
 extern int	warden_database_slot(Oid database, bool create);
 extern void warden_database_forget(int slot);
-/* Takes a ring for this backend: its index, or -1 where all are in use, but for those that only `reserved` takes. */
+/*
+ * Takes a ring for this process, perhaps one with records of sessions that are over: its index, or -1 where all are in use,
+ * but for those that only `reserved` takes.
+ */
 extern int	warden_ring_take(Oid database, uint64 session, bool reserved);
 extern void warden_ring_leave(int index);
+/* Of an orphan that nothing is left to be written of; leaves others as they are. */
 extern void warden_ring_free(int index);
+/* Its session went without saying how its transaction, or itself, ended. Stays so until the writer has told it. */
+extern bool warden_ring_needs_end(int index);
 /* The last number in the audit table, as committed. */
 extern uint64 warden_chain_last_seq(void);
 /* Sees to it that the counter goes on from the table's last number, whatever became of the file. */

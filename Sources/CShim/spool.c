@@ -115,7 +115,7 @@ adopt_orphans(void)
 
 		ring->writing = 0;
 		ring->owner_pid = 0;
-		if (ring->head == ring->tail && ring->transaction_first == 0)
+		if (ring_is_done_with(ring))
 			ring->state = WARDEN_RING_FREE;
 		else if (is_usable(ring, i))
 			ring->state = WARDEN_RING_ORPHANED;
@@ -184,7 +184,7 @@ warden_database_slot(Oid database, bool create)
 {
 	int			slot;
 
-	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(shared->lock, create ? LW_EXCLUSIVE : LW_SHARED);
 	slot = find_database(database);
 	if (slot < 0 && create && (slot = find_database(InvalidOid)) >= 0)
 	{
@@ -212,6 +212,7 @@ discard_records(int slot)
 		if (ring->state == WARDEN_RING_ORPHANED)
 		{
 			ring->transaction_first = 0;
+			ring->session_open = 0;
 			ring->state = WARDEN_RING_FREE;
 		}
 	}
@@ -287,23 +288,53 @@ warden_counter_check(int slot)
 
 /* --- rings --- */
 
-/* Where a ring is free: from `start` on; the caller holds the lock. */
+/*
+ * A ring whose owner has gone in good order, and which waits for its writer only, has room for another: sessions that come
+ * and go faster than the writer turns do not use up the rings.
+ */
+static bool
+can_go_on(const WardenRing *ring, Oid database)
+{
+	return ring->state == WARDEN_RING_ORPHANED && ring->database == database && ring->transaction_first == 0 &&
+		ring->session_open == 0 && ring->capacity == spool->ring_size &&
+		warden_load_acquire(&ring->head) - warden_load_acquire(&ring->tail) <= ring->capacity / 4;
+}
+
+/* Where a ring can be had: from `start` on; the caller holds the lock. */
 static int
-find_free(int start, bool reserved)
+find_ring(int start, Oid database, bool reserved)
 {
 	int			total = warden_ring_total();
 	int			found = -1;
 	int			free = 0;
 
-	for (int i = 0; i < total && (found < 0 || free <= RESERVED_RINGS); i++)
+	for (int i = 0; i < total; i++)
 	{
-		if (warden_ring_at((start + i) % total)->state != WARDEN_RING_FREE)
+		int			index = (start + i) % total;
+
+		if (can_go_on(warden_ring_at(index), database))
+			return index;
+		if (warden_ring_at(index)->state != WARDEN_RING_FREE)
 			continue;
 		free++;
 		if (found < 0)
-			found = (start + i) % total;
+			found = index;
 	}
 	return reserved || free > RESERVED_RINGS ? found : -1;
+}
+
+static void
+own(WardenRing *ring, Oid database, uint64 session)
+{
+	if (ring->state == WARDEN_RING_FREE)
+		memset(ring, 0, sizeof(*ring));
+	ring->capacity = spool->ring_size;
+	ring->session = session;
+	ring->database = database;
+	ring->last_statement = 0;
+	ring->xid = 0;
+	ring->owner_pid = (uint32) MyProcPid;
+	ring->state = WARDEN_RING_OWNED;
 }
 
 int
@@ -314,18 +345,9 @@ warden_ring_take(Oid database, uint64 session, bool reserved)
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	/* a promoted standby goes on under another one */
 	spool->timeline = GetWALInsertionTimeLine();
-	found = find_free(WARDEN_PROCESS_NUMBER() % warden_ring_total(), reserved);
+	found = find_ring(WARDEN_PROCESS_NUMBER() % warden_ring_total(), database, reserved);
 	if (found >= 0)
-	{
-		WardenRing *ring = warden_ring_at(found);
-
-		memset(ring, 0, sizeof(*ring));
-		ring->capacity = spool->ring_size;
-		ring->session = session;
-		ring->database = database;
-		ring->owner_pid = (uint32) MyProcPid;
-		ring->state = WARDEN_RING_OWNED;
-	}
+		own(warden_ring_at(found), database, session);
 	LWLockRelease(shared->lock);
 	return found;
 }
@@ -337,17 +359,31 @@ warden_ring_leave(int index)
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	ring->owner_pid = 0;
-	ring->state = ring->head == ring->tail && ring->transaction_first == 0 ?
-		WARDEN_RING_FREE : WARDEN_RING_ORPHANED;
+	ring->state = ring_is_done_with(ring) ? WARDEN_RING_FREE : WARDEN_RING_ORPHANED;
 	LWLockRelease(shared->lock);
 }
 
 void
 warden_ring_free(int index)
 {
+	WardenRing *ring = warden_ring_at(index);
+
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	warden_ring_at(index)->state = WARDEN_RING_FREE;
+	if (ring->state == WARDEN_RING_ORPHANED && ring_is_done_with(ring))
+		ring->state = WARDEN_RING_FREE;
 	LWLockRelease(shared->lock);
+}
+
+bool
+warden_ring_needs_end(int index)
+{
+	WardenRing *ring = warden_ring_at(index);
+	bool		needs;
+
+	LWLockAcquire(shared->lock, LW_SHARED);
+	needs = ring->state == WARDEN_RING_ORPHANED && (ring->transaction_first != 0 || ring->session_open != 0);
+	LWLockRelease(shared->lock);
+	return needs;
 }
 
 /* --- waking and waiting --- */

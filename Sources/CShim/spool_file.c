@@ -128,7 +128,7 @@ is_drained(SpoolHeader *found)
 	{
 		WardenRing *ring = spool_ring(found, i);
 
-		if (ring->head != ring->tail || ring->transaction_first != 0)
+		if (!ring_is_done_with(ring))
 			return false;
 	}
 	return true;

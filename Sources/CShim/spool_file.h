@@ -28,6 +28,13 @@ spool_ring(SpoolHeader *spool, uint32 index)
 	return (WardenRing *) ((char *) spool + SPOOL_PAGE * (Size) (1 + index));
 }
 
+/* Nothing of the ring is left to be written, and nothing left to be told of its session. */
+static inline bool
+ring_is_done_with(const WardenRing *ring)
+{
+	return ring->head == ring->tail && ring->transaction_first == 0 && ring->session_open == 0;
+}
+
 /*
  * Maps this cluster's spool, of so many rings of that size, and makes it where it is not there. One of another size
  * is kept as long as it holds records; one that is another cluster's, or no spool at all, is set aside.

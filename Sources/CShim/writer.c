@@ -275,6 +275,25 @@ own_record(WardenEvent event, const WardenStatement *statement)
 	return record;
 }
 
+/* A session that went without a word: when it ended is not known, only that it did. */
+static void
+finish_session(WardenRing *ring)
+{
+	WardenStatement statement = {.classes = WARDEN_CLASS_CONNECT};
+	WardenRecord record;
+
+	if (ring->session_open == 0)
+		return;
+	record = own_record(WARDEN_EVENT_DISCONNECT, &statement);
+	record.outcome = WARDEN_OUTCOME_INTERRUPTED;
+	record.session = ring->session;
+	record.context = warden_text(NULL);
+	record.text = warden_text("reason=interrupted");
+	record.text_limit = 64;
+	if (warden_audit_append_own(&record))
+		ring->session_open = 0;
+}
+
 /*
  * Did it commit, as far as the commit log can tell? After a power loss a ring may name a transaction that the log never
  * heard of.
@@ -306,9 +325,12 @@ finish_orphan(Writer *writer, int i)
 	WardenUnresolved unresolved = {0, 0};
 
 	if (ring->transaction_first == 0)
+	{
+		finish_session(ring);
 		return;
-	/* from the ring's very beginning: what is drained already is part of it */
-	SWIFT(warden_ring_resolve(ring, writer->rings[i].data, 0, ring->transaction_first, 0, outcome, &unresolved));
+	}
+	SWIFT(warden_ring_resolve(ring, writer->rings[i].data, (int64) ring->transaction_position,
+							  ring->transaction_first, 0, outcome, &unresolved));
 	if (unresolved.first != 0)
 	{
 		WardenStatement statement = {.command = warden_text(outcome == WARDEN_OUTCOME_COMMITTED ? "COMMIT" : "INTERRUPTED")};
@@ -322,6 +344,7 @@ finish_orphan(Writer *writer, int i)
 			return;				/* no room now: the next turn tries again */
 	}
 	ring->transaction_first = 0;
+	finish_session(ring);
 }
 
 static void
@@ -331,7 +354,7 @@ free_drained_orphans(Writer *writer)
 	{
 		WardenRing *ring = writer->rings[i].ring;
 
-		if (ring->state == WARDEN_RING_ORPHANED && ring->head == ring->tail && ring->transaction_first == 0)
+		if (ring->state == WARDEN_RING_ORPHANED)
 			warden_ring_free(writer->ring_index[i]);
 	}
 }
@@ -407,7 +430,7 @@ drain(Writer *writer)
 	before = writer->chain.last_seq;
 	find_rings(writer);
 	for (int i = 0; i < writer->ring_count; i++)
-		if (writer->rings[i].ring->state == WARDEN_RING_ORPHANED)
+		if (warden_ring_needs_end(writer->ring_index[i]))
 			finish_orphan(writer, i);
 	collected = collect(writer);
 	if (collected.ready > 0)
@@ -456,6 +479,22 @@ writer_setup(Writer *writer, int slot)
 	warden_internal_depth++;	/* all of it is the extension's own work */
 }
 
+/* Sessions that are refused cannot read the table: they write numbers only once somebody has compared the counter with it. */
+static void
+check_counter(int slot)
+{
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (OidIsValid(get_extension_oid("pg_warden", true)))
+	{
+		warden_governed_refresh();
+		warden_counter_check(slot);
+	}
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	warden_shared_database(slot)->wanted = 0;
+}
+
 void
 warden_worker_writer(Datum arg)
 {
@@ -468,6 +507,7 @@ warden_worker_writer(Datum arg)
 	BackgroundWorkerInitializeConnectionByOid(warden_spool_database(DatumGetInt32(arg))->database, InvalidOid, 0);
 	writer_setup(&writer, DatumGetInt32(arg));
 	pgstat_report_appname("pg_warden writer");
+	check_counter(writer.slot);
 	for (;;)
 	{
 		CHECK_FOR_INTERRUPTS();

@@ -30,7 +30,7 @@ import Contract
   @inline(__always)
   init(_ record: UnsafePointer<WardenRecord>, limit: UInt64, withContext: Bool = true) {
     unsafe self.record = record
-    isAmendment = unsafe record.pointee.event == WARDEN_EVENT_TRANSACTION
+    isAmendment = unsafe Self.tellsOfAnEnd(record.pointee.event)
     let context = unsafe ByteView(record.pointee.context)
     self.context = withContext && context.count <= RecordLayout.longestContext ? context : .null
     `guard` = unsafe Self.shortened(ByteView(record.pointee.guard), RecordLayout.longestGuard)
@@ -78,6 +78,12 @@ import Contract
 
   private static func redacted(_ record: UnsafePointer<WardenRecord>) -> Lent<Int32> {
     unsafe Lent(record.pointee.redacted, count: record.pointee.redacted_count)
+  }
+
+  /// What is over can be neither refused nor held up.
+  @inline(__always)
+  private static func tellsOfAnEnd(_ event: WardenEvent) -> Bool {
+    event == WARDEN_EVENT_TRANSACTION || event == WARDEN_EVENT_DISCONNECT
   }
 
   /// Writes the record and returns its length.

@@ -99,12 +99,29 @@ final class Cluster {
   }
 
   func connect(
-    role: String = "postgres", database: String = "postgres", options: String = "", application: String = "test"
+    role: String = "postgres", database: String = "postgres", options: String = "", application: String = "test",
+    more: [String: String] = [:]
   ) throws -> Connection {
-    try Connection([
+    let parameters = [
       "host": socketDirectory, "user": role, "dbname": database, "options": options,
       "application_name": application, "client_encoding": "UTF8",
-    ])
+    ]
+    return try Connection(parameters.merging(more) { $1 })
+  }
+
+  /// Puts lines before those of pg_hba.conf, in force at once.
+  func authenticate(_ lines: [String]) throws {
+    let file = URL(fileURLWithPath: data + "/pg_hba.conf")
+    let old = try String(contentsOf: file, encoding: .utf8)
+    // Not replaced by another file: this one is the server's user's.
+    let handle = try FileHandle(forWritingTo: file)
+    try handle.write(contentsOf: Data((lines.joined(separator: "\n") + "\n" + old).utf8))
+    try handle.close()
+    try reload()
+  }
+
+  func reload() throws {
+    try ServerUser.run(["\(PgConfig.bindir)/pg_ctl", "-D", data, "-s", "reload"])
   }
 
   /// A file in the cluster's directory that the server may write to.

@@ -36,7 +36,9 @@ typedef struct WardenRing
 	uint32_t	state;			/* WardenRingState */
 	uint32_t	owner_pid;
 	uint32_t	unused;
-	uint64_t	reserved[4];
+	/* a connect of the session is recorded, and its disconnect is not yet */
+	uint64_t	session_open;
+	uint64_t	reserved[3];
 	/* the producer's */
 	uint64_t	head;
 	uint64_t	writing;
@@ -46,7 +48,7 @@ typedef struct WardenRing
 	uint64_t	lost;			/* amendments that found no room */
 	/* what the last record leaves out, in bits; 0: nothing */
 	uint64_t	withheld;
-	uint64_t	reserved2;
+	uint64_t	transaction_position;	/* where the records of transaction_first and later begin */
 	/* the consumer's */
 	uint64_t	tail;
 	uint64_t	reserved3[7];
@@ -168,7 +170,7 @@ static const int64_t WARDEN_RING_FULL = -1;
 static const int64_t WARDEN_RING_DAMAGED = -2;
 
 /*
- * Appends a record. `counter` is the database's shared counter: the next number to give. Amendments (event TRANSACTION) may use
+ * Appends a record. `counter` is the database's shared counter: the next number to give. Amendments (event TRANSACTION) and DISCONNECT may use
  * the last 4 kB of room, all else leaves it free, so that an outcome always finds room.
  * A record's text is cut so that no record takes more than a quarter of the ring.
  */
