@@ -252,11 +252,16 @@ CREATE TABLE warden.audit_chain (
     singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     last_seq  bigint NOT NULL,
     records   bigint NOT NULL,
-    head      bytea NOT NULL
+    head      bytea NOT NULL,
+    -- which chain it is, whatever becomes of names and clusters
+    chain     uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
+    -- the cluster and timeline it was last written on; 0 before the first record
+    system_identifier bigint NOT NULL DEFAULT 0,
+    timeline  int NOT NULL DEFAULT 0
 ) WITH (fillfactor = 10);
 COMMENT ON TABLE warden.audit_chain IS
 'How far the audit has been written, and the hash of its last record; changes in the transaction that writes records';
-INSERT INTO warden.audit_chain VALUES (true, 0, 0, pg_catalog.decode(pg_catalog.repeat('00', 32), 'hex'));
+INSERT INTO warden.audit_chain (last_seq, records, head) VALUES (0, 0, pg_catalog.decode(pg_catalog.repeat('00', 32), 'hex'));
 
 CREATE VIEW warden.audit_log AS
     SELECT r.seq, r.at,
@@ -339,13 +344,14 @@ CREATE FUNCTION warden.verify_audit(expected_digest text DEFAULT NULL, OUT ok bo
                                     OUT first_bad_seq bigint, OUT problem text) RETURNS SETOF record
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'warden_sql_verify_audit';
 COMMENT ON FUNCTION warden.verify_audit IS
-'Recomputes the hash chain over the whole audit and names the first record that was altered, lost or moved. With a '
-'digest that warden.audit_digest() gave earlier, finds a chain rewritten since, too';
+'Recomputes the hash chain over the whole audit and names the first record that was altered, lost, doubled or moved, and '
+'what is wrong with it. With a digest that warden.audit_digest() gave earlier, finds a chain rewritten since, too';
 
 CREATE FUNCTION warden.audit_digest() RETURNS text
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'warden_sql_audit_digest';
 COMMENT ON FUNCTION warden.audit_digest IS
-'The head of the audit''s hash chain, as "records:last seq:hash"; keep it outside of this server';
+'What the audit comes to: records, time range, last seq and head of the hash chain, and whose it is; keep it outside '
+'of this server';
 
 -- Rows of these tables change by pg_warden's own functions and its writer alone. Guards see statements; these triggers
 -- see what is no statement, such as rows that come by logical replication.

@@ -96,7 +96,7 @@ table_rows(void *arg)
 {
 	ReturnSetInfo *rsinfo = arg;
 	char	   *gaps = first_value("SELECT pg_catalog.count(*) || COALESCE(', the last ' || pg_catalog.max(seq), '') "
-								   "FROM warden.audit_record WHERE event = 'gap'");
+								   "FROM warden.audit_record WHERE event = 'g' AND outcome = 'i'");
 	char	   *partitions = first_value(
 		"SELECT pg_catalog.count(*) || ', ' || pg_catalog.count(*) FILTER (WHERE c.relname > 'audit_record_' || "
 		"pg_catalog.to_char(pg_catalog.now() AT TIME ZONE 'UTC', 'YYYYMMDD')) || ' ahead' "

@@ -19,7 +19,6 @@
 
 /* Rows per call of table_multi_insert. */
 #define ROWS 1000
-#define COLUMNS 22
 
 typedef struct Partition
 {
@@ -38,17 +37,6 @@ typedef struct Partition
 	int			filled;
 	MemoryContext row_memory;	/* what a row is made of, until it is in its slot */
 } Partition;
-
-/* The columns of warden.audit_record. */
-enum
-{
-	COLUMN_SEQ, COLUMN_AT, COLUMN_SESSION, COLUMN_STATEMENT_NO, COLUMN_LAST_STATEMENT_NO, COLUMN_PARENT_NO,
-	COLUMN_ROWS, COLUMN_BYTES, COLUMN_DURATION, COLUMN_REQUEST_ID, COLUMN_STATEMENT_HASH, COLUMN_CONTEXT, COLUMN_SHAPE,
-	COLUMN_TRANSACTION, COLUMN_EVENT, COLUMN_OUTCOME, COLUMN_SQLSTATE, COLUMN_ERROR, COLUMN_STATEMENT, COLUMN_ACCESS,
-	COLUMN_PARAMETERS, COLUMN_HASH
-};
-
-StaticAssertDecl(COLUMN_HASH + 1 == COLUMNS, "every column has its place");
 
 /* --- partitions --- */
 
@@ -96,7 +84,7 @@ check_partition(Relation rel)
 {
 	if (rel->rd_rel->relkind != RELKIND_RELATION || !rel->rd_rel->relispartition ||
 		get_partition_parent(RelationGetRelid(rel), true) != warden_catalog.audit_record ||
-		RelationGetDescr(rel)->natts != COLUMNS)
+		RelationGetDescr(rel)->natts != WARDEN_AUDIT_COLUMNS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("relation \"%s\" is in the place of a partition of the audit", RelationGetRelationName(rel)),

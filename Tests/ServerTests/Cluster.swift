@@ -84,6 +84,18 @@ final class Cluster {
     try start()
   }
 
+  /// Keeps the data directory of a stopped server as it is now, for `revert`.
+  func save() throws {
+    try ServerUser.run(["rm", "-rf", data + ".saved"])
+    try ServerUser.run(["cp", "-a", data, data + ".saved"])
+  }
+
+  /// Puts back, under a stopped server, what `save` kept.
+  func revert() throws {
+    try ServerUser.run(["rm", "-rf", data])
+    try ServerUser.run(["cp", "-a", data + ".saved", data])
+  }
+
   /// Kills a backend as the kernel would for want of memory, and waits until the server has recovered.
   func killBackend(_ process: Int32) throws {
     // Connections are refused from now until the server is up again; before the postmaster notices, they are not.
