@@ -394,6 +394,7 @@ typedef struct WardenSharedDatabase
 	uint64		damaged;
 	uint64		gaps;
 	int64		away_until;		/* TimestampTz: no writer is started before */
+	int64		failing_since;	/* TimestampTz: the writer tries again and again to write; 0 = all is well */
 	int64		no_worker_since;	/* TimestampTz: a writer was wanted and no process was free for it; 0 = none */
 	/* what the last drains came to: their sum, halved now and then */
 	uint64		drained;

@@ -214,6 +214,9 @@ typedef struct Writer
 	int			ring_count;
 	const uint8_t **records;
 	WardenChain chain;
+	TimestampTz busy;			/* when something was last written */
+	TimestampTz partition_until;	/* there are partitions for records up to then */
+	TimestampTz next_look_ahead;
 } Writer;
 
 static void
@@ -371,11 +374,14 @@ anyone_writing(const Writer *writer)
 static WardenCollected
 collect(Writer *writer)
 {
+	uint64		first = writer->chain.last_seq + 1;
+	uint64		next = warden_load_acquire(&warden_spool_database(writer->slot)->counter);
+	/* no more than there can be: places are cleared and looked through */
+	uint64		capacity = next > first ? Min(next - first, BATCH) : BATCH;
 	WardenCollected collected;
 
 	find_rings(writer);
-	SWIFT(warden_drain_collect(writer->rings, writer->ring_count, writer->chain.last_seq + 1, writer->records, BATCH,
-							   &collected));
+	SWIFT(warden_drain_collect(writer->rings, writer->ring_count, first, writer->records, (int64) capacity, &collected));
 	warden_shared_database(writer->slot)->damaged += collected.damaged;
 	return collected;
 }
@@ -448,6 +454,7 @@ drain(Writer *writer)
 	{
 		warden_writer_progress(writer->slot, writer->chain.last_seq);
 		warden_drain_noted(writer->slot, writer->chain.last_seq - before, started);
+		writer->busy = GetCurrentTimestamp();
 	}
 	free_drained_orphans(writer);
 	/* behind a gap there may be more */
@@ -464,11 +471,15 @@ writer_setup(Writer *writer, int slot)
 	writer->rings = MemoryContextAlloc(TopMemoryContext, sizeof(WardenRingRef) * warden_ring_total());
 	writer->ring_index = MemoryContextAlloc(TopMemoryContext, sizeof(int) * warden_ring_total());
 	writer->records = MemoryContextAlloc(TopMemoryContext, sizeof(uint8_t *) * BATCH);
+	writer->busy = GetCurrentTimestamp();
 	/* room in the rings is freed by what is on disk; no standby is waited for */
 	SetConfigOption("synchronous_commit", "local", PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_OVERRIDE);
-	/* a table locked by somebody must not stop the writer for good: it fails, and starts again */
+	/* a table locked by somebody must not stop the writer in silence: it fails, says so, and tries again */
 	SetConfigOption("lock_timeout", "5s", PGC_USERSET, PGC_S_OVERRIDE);
+	/* partitions are what they are whatever the database's defaults for its tables */
+	SetConfigOption("default_table_access_method", "heap", PGC_USERSET, PGC_S_OVERRIDE);
+	SetConfigOption("default_tablespace", "", PGC_USERSET, PGC_S_OVERRIDE);
 	SetConfigOption("statement_timeout", "0", PGC_USERSET, PGC_S_OVERRIDE);
 	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_OVERRIDE);
 	SetConfigOption("default_transaction_isolation", "read committed", PGC_USERSET, PGC_S_OVERRIDE);
@@ -495,11 +506,60 @@ check_counter(int slot)
 	warden_shared_database(slot)->wanted = 0;
 }
 
+/* Tomorrow's partition is made from noon on, and when the writer starts, not when its first record waits for it. */
+static void
+look_ahead(Writer *writer)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz ahead = now + (writer->partition_until == 0 ? USECS_PER_DAY : USECS_PER_DAY / 2);
+
+	if (ahead < writer->partition_until || now < writer->next_look_ahead)
+		return;
+	/* there is time: where somebody holds a lock, records do not wait for this */
+	writer->next_look_ahead = now + 10 * USECS_PER_MINUTE;
+	StartTransactionCommand();
+	(void) set_config_option("lock_timeout", "100ms", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	warden_governed_refresh();
+	if (OidIsValid(warden_catalog.extension) && OidIsValid(get_extension_oid("pg_warden", true)))
+		warden_partition_ensure(ahead);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	writer->partition_until = ahead - ahead % USECS_PER_DAY + USECS_PER_DAY;
+}
+
+static void
+take_turn(Writer *writer)
+{
+	warden_alert_look(writer->slot);
+	warden_alert_announce(writer->slot);
+	find_rings(writer);
+	while (anything_to_do(writer) && drain(writer))
+		CHECK_FOR_INTERRUPTS();
+	look_ahead(writer);
+}
+
+/* A turn that fails is a turn to be taken again: what it did not commit is still in the rings. */
+static void
+try_turn(Writer *writer)
+{
+	PG_TRY();
+	{
+		take_turn(writer);
+		warden_writer_succeeded(writer->slot);
+	}
+	PG_CATCH();
+	{
+		warden_writer_failed(writer->slot);
+	}
+	PG_END_TRY();
+	warden_writer_pause();
+}
+
 void
 warden_worker_writer(Datum arg)
 {
 	Writer		writer = {0};
-	TimestampTz busy = GetCurrentTimestamp();
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
@@ -511,16 +571,9 @@ warden_worker_writer(Datum arg)
 	for (;;)
 	{
 		CHECK_FOR_INTERRUPTS();
-		warden_alert_look(writer.slot);
-		warden_alert_announce(writer.slot);
-		find_rings(&writer);
-		while (anything_to_do(&writer) && drain(&writer))
-		{
-			CHECK_FOR_INTERRUPTS();
-			busy = GetCurrentTimestamp();
-		}
+		try_turn(&writer);
 		/* a database at rest does not keep a worker: the launcher starts one when there is something to write */
-		if (GetCurrentTimestamp() - busy > IDLE_EXIT && !anything_to_do(&writer))
+		if (GetCurrentTimestamp() - writer.busy > IDLE_EXIT && !anything_to_do(&writer))
 			break;
 		pgstat_report_stat(true);
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, warden_flush_interval,

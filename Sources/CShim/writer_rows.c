@@ -74,7 +74,10 @@ make_partition(void *arg)
 	int64		day = *(int64 *) arg;
 
 	warden_members_from_here();
-	warden_internal_sql(psprintf("CREATE TABLE warden.%s PARTITION OF warden.audit_record FOR VALUES FROM (%s) TO (%s)",
+	/* in two steps: made as a partition at once, it would wait for everybody who reads the audit */
+	warden_internal_sql(psprintf("CREATE TABLE warden.%s (LIKE warden.audit_record INCLUDING ALL EXCLUDING INDEXES)",
+								 partition_name(day)), 0, NULL, NULL, NULL);
+	warden_internal_sql(psprintf("ALTER TABLE warden.audit_record ATTACH PARTITION warden.%s FOR VALUES FROM (%s) TO (%s)",
 								 partition_name(day), day_literal(day), day_literal(day + 1)), 0, NULL, NULL, NULL);
 }
 
@@ -101,6 +104,12 @@ partition_of_day(int64 day)
 	warden_internal_run(make_partition, &day);
 	CommandCounterIncrement();
 	return get_relname_relid(partition_name(day), warden_catalog.schema);
+}
+
+void
+warden_partition_ensure(int64 at)
+{
+	(void) partition_of_day(day_of(at));
 }
 
 /* Slots are made once, for a description of their own: the relation's is let go at the end of each transaction. */
@@ -374,6 +383,12 @@ end(Partition *partition)
 	close_partition(partition);
 	warden_chain_end();
 	CommandCounterIncrement();
+}
+
+void
+warden_rows_forget(void)
+{
+	warden_dictionary_forget();
 }
 
 void

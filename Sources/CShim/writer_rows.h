@@ -31,6 +31,19 @@ extern void warden_chain_store(const WardenChain *chain);
 extern void warden_write_records(WardenChain *chain, const uint8_t **records, int64 count);
 /* Writes an event `gap` in place of the number that was given and never arrived. */
 extern void warden_write_gap(WardenChain *chain);
+/* Makes the partition for records of that time, where there is none. */
+extern void warden_partition_ensure(int64 at);
+/* The transaction was rolled back, and with it what was noted of it. */
+extern void warden_rows_forget(void);
+
+/* --- writer_failure.c --- */
+/* In a PG_CATCH block of the writer: ends the transaction, tells the log, once. */
+extern void warden_writer_failed(int slot);
+extern void warden_writer_succeeded(int slot);
+/* Waits until it is time to try again; returns at once where nothing failed. */
+extern void warden_writer_pause(void);
+
+/* --- chain.c --- */
 /* Around the hashing of one batch of rows, within one transaction. */
 extern void warden_chain_begin(void);
 extern void warden_chain_end(void);
