@@ -80,12 +80,14 @@ extension ServerTests {
 
     @Test func tomorrowsPartitionIsThereBeforeItIsNeeded() throws {
       let (_, admin) = try governed("trail_ahead")
-      let days = try admin.query(
-        """
-        SELECT count(*) FROM pg_inherits WHERE inhparent = 'warden.audit_record'::regclass AND inhrelid::regclass::text =
-          'warden.audit_record_' || to_char((now() + interval '1 day') AT TIME ZONE 'UTC', 'YYYYMMDD')
-        """)
-      #expect(days.value == "1")
+      try waitUntil("tomorrow's partition is there") {
+        try admin.query(
+          """
+          SELECT count(*) FROM pg_inherits WHERE inhparent = 'warden.audit_record'::regclass AND inhrelid::regclass::text =
+            'warden.audit_record_' || to_char((now() + interval '1 day') AT TIME ZONE 'UTC', 'YYYYMMDD')
+          """
+        ).value == "1"
+      }
       // Made as the others are: protected, and gone with the extension.
       let triggers = try admin.query(
         """
