@@ -169,6 +169,13 @@ warden_view_of(RangeTblEntry *rte)
 #define WARDEN_MERGE_CONDITION(query) ((Node *) NULL)
 #endif
 
+/* 18: grouped expressions stand behind a range table entry of their own. */
+#if PG_VERSION_NUM >= 180000
+#define WARDEN_GROUP_EXPRESSIONS(rte) ((rte)->rtekind == RTE_GROUP ? (rte)->groupexprs : NIL)
+#else
+#define WARDEN_GROUP_EXPRESSIONS(rte) ((void) (rte), NIL)
+#endif
+
 /* 18: RETURNING can name the row before and after the change. */
 #if PG_VERSION_NUM >= 180000
 #define WARDEN_VAR_IS_PLAIN(var) ((var)->varreturningtype == VAR_RETURNING_DEFAULT)

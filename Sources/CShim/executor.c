@@ -173,6 +173,19 @@ is_way_out(PlannedStmt *plan)
 	return function >= FirstNormalObjectId && get_func_namespace(function) == warden_catalog.schema;
 }
 
+/* What is known of the statement's values: its parameters, and what of them and of the text is not to be stored. */
+static void
+values_of(WardenSource *source, QueryDesc *query)
+{
+	MemoryContext caller = MemoryContextSwitchTo(warden_statement_memory());
+	WardenRedaction redaction;
+
+	warden_redaction_of_plan(&redaction, query->plannedstmt);
+	warden_redaction_apply(source, &redaction);
+	warden_parameters(source, query->params, &redaction);
+	MemoryContextSwitchTo(caller);
+}
+
 static void
 start(QueryDesc *query, WardenRecorded *recorded)
 {
@@ -184,7 +197,7 @@ start(QueryDesc *query, WardenRecorded *recorded)
 	warden_facts_begin(&facts, GetCommandTagName(CreateCommandTag((Node *) plan)));
 	warden_plan_facts(&facts, plan, query->operation);
 	warden_source(&source, query->sourceText, plan->stmt_location, plan->stmt_len, plan->queryId);
-	warden_parameters(&source, query->params, NULL);
+	values_of(&source, query);
 	if (facts.count == 0 && is_way_out(plan))
 		warden_record_allowed(recorded, &facts, &source);
 	else

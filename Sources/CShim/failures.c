@@ -188,7 +188,7 @@ class_of(CmdType command)
 }
 
 void
-warden_planning_failed(WardenFrame *frame, Query *query)
+warden_planning_failed(WardenFrame *frame, Query *query, const WardenRedaction *redaction)
 {
 	WardenCompletion completion = {.rows = -1, .bytes = -1, .duration = 0};
 	const WardenFrame *outer = frame->outer;
@@ -202,6 +202,7 @@ warden_planning_failed(WardenFrame *frame, Query *query)
 	if (outer != NULL && !warden_audit_nested)
 		return;
 	warden_source(&source, frame->text, query->stmt_location, query->stmt_len, query->queryId);
+	warden_redaction_apply(&source, redaction);
 	warden_failure_completion(&completion);
 	warden_audit_failure(&source, GetCommandTagName(CreateCommandTag((Node *) query)), class_of(query->commandType),
 						 &completion);

@@ -389,6 +389,13 @@ command_class(CmdType command)
 	}
 }
 
+/* The query being planned, as the client or a function wrote it. */
+static struct
+{
+	const char *text;
+	WardenRedaction redaction;
+} planning;
+
 static void
 raise_masked_write(Query *query, const WardenRelation *relation, const WardenVerdict *verdict)
 {
@@ -398,7 +405,8 @@ raise_masked_write(Query *query, const WardenRelation *relation, const WardenVer
 
 	warden_facts_begin(&facts, GetCommandTagName(CreateCommandTag((Node *) query)));
 	(void) warden_facts_access(&facts, &relation->object, command_class(query->commandType));
-	warden_source_message(&source);
+	warden_source(&source, planning.text, query->stmt_location, query->stmt_len, query->queryId);
+	warden_redaction_apply(&source, &planning.redaction);
 	warden_audit_start(&recorded, &facts, verdict, &source);
 	warden_failure_told();
 	warden_raise(verdict);
@@ -695,7 +703,8 @@ pass_to_planner(Query *parse, const char *query_string, int cursor_options, Para
 }
 
 static PlannedStmt *
-plan_masked(Query *parse, const char *query_string, int cursor_options, ParamListInfo params)
+plan_masked(Query *parse, const char *query_string, int cursor_options, ParamListInfo params,
+			const WardenRedaction *redaction)
 {
 	PlannedStmt *plan;
 	bool		maskable = false;
@@ -703,9 +712,12 @@ plan_masked(Query *parse, const char *query_string, int cursor_options, ParamLis
 	if (warden_any_masks)
 	{
 		warden_session_refresh();
+		planning.text = query_string;
+		planning.redaction = *redaction;
 		(void) redirect_query((Node *) parse, &maskable);
 	}
 	plan = pass_to_planner(parse, query_string, cursor_options, params);
+	warden_redaction_note(plan, redaction);
 	/* the plan cache plans again for another role */
 	if (maskable)
 		plan->dependsOnRole = true;
@@ -720,17 +732,19 @@ warden_planner(Query *parse, const char *query_string, int cursor_options, Param
 {
 	PlannedStmt *plan;
 	WardenFrame frame;
+	WardenRedaction redaction = {0};
 
 	if (!warden_governed())
 		return pass_to_planner(parse, query_string, cursor_options, params);
 	warden_frame_enter(&frame, NULL, query_string);
 	PG_TRY();
 	{
-		plan = plan_masked(parse, query_string, cursor_options, params);
+		warden_redaction_find(&redaction, parse);
+		plan = plan_masked(parse, query_string, cursor_options, params, &redaction);
 	}
 	PG_CATCH();
 	{
-		warden_planning_failed(&frame, parse);
+		warden_planning_failed(&frame, parse, &redaction);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();

@@ -162,7 +162,7 @@ fetch(ParamListInfo params, int number, ParamExternData *workspace)
 }
 
 void
-warden_parameters(WardenSource *source, ParamListInfo params, const Bitmapset *sensitive)
+warden_parameters(WardenSource *source, ParamListInfo params, const WardenRedaction *redaction)
 {
 	MemoryContext caller;
 	WardenParameter *values;
@@ -181,7 +181,7 @@ warden_parameters(WardenSource *source, ParamListInfo params, const Bitmapset *s
 		if (!OidIsValid(param->ptype) && params->paramFetch != NULL)
 			continue;
 		memset(&values[count], 0, sizeof(WardenParameter));
-		values[count].sensitive = sensitive != NULL && bms_is_member(number, sensitive);
+		values[count].sensitive = redaction->everything || bms_is_member(number, redaction->parameters);
 		if (!param->isnull && OidIsValid(param->ptype))
 			write_value(&values[count], param->ptype, param->value, room);
 		room = Max(0, room - values[count].value.length);

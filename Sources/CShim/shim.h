@@ -276,14 +276,34 @@ extern void warden_source_rest(WardenSource *source);
 /* In a static buffer, until the next call. */
 extern WardenText warden_source_digest(const WardenSource *source, int64 limit);
 
+/* --- redaction.c --- */
+
+/* What of a query's text and parameters is a value of a masked column. */
+typedef struct WardenRedaction
+{
+	List	   *locations;		/* bytes of the source text where such literals begin */
+	Bitmapset  *parameters;		/* by number */
+	bool		everything;		/* it cannot be told */
+} WardenRedaction;
+
+/* Adds what is found in a query that was rewritten and not planned yet; in the current memory context. */
+extern void warden_redaction_find(WardenRedaction *redaction, Query *query);
+extern void warden_redaction_note(PlannedStmt *plan, const WardenRedaction *redaction);
+/* What was noted in the plan, in the statement's memory. */
+extern void warden_redaction_of_plan(WardenRedaction *redaction, const PlannedStmt *plan);
+/* In the current memory context. */
+extern void warden_redaction_apply(WardenSource *source, const WardenRedaction *redaction);
+/* The same for a utility statement, by the query that it holds. */
+extern void warden_redaction_of_utility(WardenSource *source, const PlannedStmt *pstmt, const char *text);
+
 /* --- wire.c --- */
 /* Bytes of rows, copied data and notices that this session has sent to its client. */
 extern uint64 warden_bytes_sent;
 extern void warden_wire_install(void);
 
 /* --- parameters.c --- */
-/* The values of a statement's parameters, in the statement's memory; the numbers of sensitive ones may be NULL. */
-extern void warden_parameters(WardenSource *source, ParamListInfo params, const Bitmapset *sensitive);
+/* The values of a statement's parameters, in the statement's memory. */
+extern void warden_parameters(WardenSource *source, ParamListInfo params, const WardenRedaction *redaction);
 
 /* --- audit.c: the producer --- */
 typedef struct WardenRecorded
@@ -347,7 +367,7 @@ extern void warden_frame_leave(WardenFrame *frame);
 /* In a PG_CATCH block: leaves, and notes the error on the frame's record. */
 extern void warden_frame_failed(WardenFrame *frame);
 /* The same for a query that cannot be planned: makes its record. */
-extern void warden_planning_failed(WardenFrame *frame, Query *query);
+extern void warden_planning_failed(WardenFrame *frame, Query *query, const WardenRedaction *redaction);
 /* A refusal is about to be raised that has a record: of a statement, of the query being planned. */
 extern void warden_refusal_told(void);
 extern void warden_failure_told(void);

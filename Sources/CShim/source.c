@@ -30,6 +30,7 @@ slice(const char *text, int location, int *length)
 static struct
 {
 	const char *message;
+	int			start;
 	int			end;
 	TimestampTz at;
 } seen;
@@ -47,6 +48,7 @@ warden_source(WardenSource *source, const char *text, int location, int length, 
 	if (text != NULL && text == debug_query_string && location >= 0)
 	{
 		seen.message = text;
+		seen.start = source->offset;
 		seen.end = source->offset + source->length;
 		seen.at = GetCurrentStatementStartTimestamp();
 	}
@@ -88,7 +90,10 @@ warden_source_rest(WardenSource *source)
 void
 warden_source_message(WardenSource *source)
 {
-	warden_source(source, debug_query_string, 0, 0, 0);
+	if (debug_query_string != NULL && debug_query_string == seen.message && seen.at == GetCurrentStatementStartTimestamp())
+		warden_source(source, debug_query_string, seen.start, seen.end - seen.start, 0);
+	else
+		warden_source(source, debug_query_string, 0, 0, 0);
 }
 
 /*

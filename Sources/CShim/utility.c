@@ -175,11 +175,15 @@ governed_utility(UtilityCall *call)
 	WardenRecorded recorded = {.position = -1};
 	WardenFacts facts;
 	WardenSource source;
+	bool		withheld;
 	bool		was_dropping = warden_dropping_extension;
 	Node	   *outer = warden_utility_now;
 
 	source_of(&source, call);
+	warden_redaction_of_utility(&source, call->pstmt, call->queryString);
+	withheld = source.has_secret;
 	warden_utility_facts(&facts, call->pstmt, call->queryString, &source.has_secret);
+	source.has_secret |= withheld;
 	warden_decide_and_record(&recorded, &facts, &source);
 	if (warden_any_masks)
 		warden_refuse_masked_ddl(call->pstmt->utilityStmt);
