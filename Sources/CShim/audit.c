@@ -421,6 +421,34 @@ warden_audit_start(WardenRecorded *recorded, const WardenFacts *facts, const War
 	secure(&record);
 }
 
+static bool
+refuses(const WardenVerdict *verdict)
+{
+	return verdict->action == WARDEN_ACTION_BLOCK || verdict->action == WARDEN_ACTION_REQUIRE_APPROVAL;
+}
+
+WardenElsewhere
+warden_audit_elsewhere(const WardenFacts *facts, const WardenVerdict *verdict, const WardenSource *source, bool governed)
+{
+	WardenRecord record = {0};
+
+	if (!wanted(facts, verdict))
+		return NULL;
+	describe(&record, facts, verdict);
+	if (governed)
+		last_statement--;
+	record.at = GetCurrentTimestamp();
+	take_source(&record, source);
+	if (refuses(verdict))
+	{
+		record.outcome = WARDEN_OUTCOME_BLOCKED;
+		memcpy(record.completion.sqlstate, verdict->sqlstate, sizeof(record.completion.sqlstate));
+		record.completion.error = verdict->message;
+		record.completion.duration = 0;
+	}
+	return warden_elsewhere_start(&record);
+}
+
 static void
 amend(uint64 first, uint64 last, WardenOutcome outcome, const WardenCompletion *completion, uint64 withheld,
 	  const char *command)
@@ -689,6 +717,8 @@ transaction_event(XactEvent event, void *arg)
 {
 	(void) arg;
 	warden_check_wall("transaction_event");
+	if (unlikely(warden_telling_elsewhere))
+		warden_elsewhere_transaction(event);
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
@@ -751,6 +781,8 @@ subtransaction_event(SubXactEvent event, SubTransactionId id, SubTransactionId p
 	(void) parent;
 	(void) arg;
 	warden_check_wall("subtransaction_event");
+	if (unlikely(warden_telling_elsewhere) && event == SUBXACT_EVENT_ABORT_SUB)
+		warden_elsewhere_subtransaction_aborted(id);
 	if (event == SUBXACT_EVENT_START_SUB && warden_governed_known())
 	{
 		room_for_failures();

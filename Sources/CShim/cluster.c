@@ -7,16 +7,6 @@
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
 
-static void
-refuse(const char *what, const char *hint)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("%s is blocked", what),
-			 errdetail("Guard \"self-protection\": a database of this cluster is governed by pg_warden."),
-			 errhint("%s", hint)));
-}
-
 static bool
 weakens(const AlterSystemStmt *stmt)
 {
@@ -45,15 +35,6 @@ make_room(const char *name)
 }
 
 static void
-check_drop(const char *name)
-{
-	if (slot_of(name) >= 0 && !warden_governed())
-		refuse("DROP DATABASE of a governed database",
-			   "Connect to a governed database and call warden.break_glass(reason) there, or drop the extension in it first.");
-	make_room(name);
-}
-
-static void
 check_create(CreatedbStmt *stmt)
 {
 	ListCell   *cell;
@@ -67,27 +48,33 @@ check_create(CreatedbStmt *stmt)
 	}
 }
 
+const char *
+warden_cluster_refusal(Node *utility)
+{
+	if (IsA(utility, AlterSystemStmt) && weakens((AlterSystemStmt *) utility) && warden_any_database() &&
+		!warden_governed())
+		return "ALTER SYSTEM of pg_warden's settings is blocked";
+	if (IsA(utility, DropdbStmt) && slot_of(((DropdbStmt *) utility)->dbname) >= 0 && !warden_governed())
+		return "DROP DATABASE of a governed database is blocked";
+	return NULL;
+}
+
 void
 warden_cluster_check(Node *utility)
 {
-	switch (nodeTag(utility))
-	{
-		case T_AlterSystemStmt:
-			if (weakens((AlterSystemStmt *) utility) && warden_any_database() && !warden_governed())
-				refuse("ALTER SYSTEM of pg_warden's settings",
-					   "Connect to a governed database and call warden.break_glass(reason) there, or edit postgresql.conf.");
-			break;
-		case T_DropdbStmt:
-			check_drop(((DropdbStmt *) utility)->dbname);
-			break;
-		case T_CreatedbStmt:
-			check_create((CreatedbStmt *) utility);
-			break;
-		case T_RenameStmt:
-			if (((RenameStmt *) utility)->renameType == OBJECT_DATABASE)
-				make_room(((RenameStmt *) utility)->subname);
-			break;
-		default:
-			break;
-	}
+	const char *refusal = warden_cluster_refusal(utility);
+
+	if (refusal != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg_internal("%s", refusal),
+				 errdetail("Guard \"self-protection\": a database of this cluster is governed by pg_warden."),
+				 errhint("Connect to a governed database and call warden.break_glass(reason) there, or %s.",
+						 IsA(utility, DropdbStmt) ? "drop the extension in it first" : "edit postgresql.conf")));
+	if (IsA(utility, DropdbStmt))
+		make_room(((DropdbStmt *) utility)->dbname);
+	else if (IsA(utility, CreatedbStmt))
+		check_create((CreatedbStmt *) utility);
+	else if (IsA(utility, RenameStmt) && ((RenameStmt *) utility)->renameType == OBJECT_DATABASE)
+		make_room(((RenameStmt *) utility)->subname);
 }

@@ -131,6 +131,38 @@ warden_connection_recorded_late(void)
 		record_start();
 }
 
+/* In a ring taken for this one record. */
+static void
+record_apart(int slot, const WardenRecord *record)
+{
+	int			ring;
+
+	for (int64 waited = 0; !warden_shared_database(slot)->ready && waited < PATIENCE; waited += 10000)
+		pg_usleep(10000);
+	if (!warden_shared_database(slot)->ready ||
+		(ring = warden_ring_take(warden_spool_database(slot)->database, warden_session_number, false)) < 0)
+	{
+		ereport(LOG, (errmsg("pg_warden could not record a connection"), errhidestmt(true)));
+		return;
+	}
+	(void) warden_ring_write(ring, slot, record);
+	warden_ring_leave(ring);
+}
+
+/* A connection for physical replication is in no database and gets to see all of them. */
+static void
+record_start_everywhere(void)
+{
+	WardenRecord record;
+
+	start_due = false;
+	warden_session_refresh();
+	record = event_record(WARDEN_EVENT_CONNECT, started_at, start_text);
+	for (int slot = 0; slot < WARDEN_MAX_DATABASES; slot++)
+		if (OidIsValid(warden_spool_database(slot)->database))
+			record_apart(slot, &record);
+}
+
 void
 warden_connection_established(void)
 {
@@ -144,7 +176,13 @@ warden_connection_established(void)
 	started_at = GetCurrentTimestamp();
 	/* the line of pg_hba.conf is not kept for longer than this */
 	describe_authentication(start_text, sizeof(start_text), MyProcPort);
-	slot = OidIsValid(MyDatabaseId) ? warden_database_slot(MyDatabaseId, false) : -1;
+	if (!OidIsValid(MyDatabaseId))
+	{
+		add_pair(start_text, sizeof(start_text), "replication", "physical");
+		record_start_everywhere();
+		return;
+	}
+	slot = warden_database_slot(MyDatabaseId, false);
 	if (slot < 0)
 		return;
 	warden_session_refresh();
@@ -289,23 +327,6 @@ claimed_context(const Port *port)
 	return (WardenText) {context.bytes, context.length};
 }
 
-static void
-record_refusal(int slot, const WardenRecord *record)
-{
-	int			ring;
-
-	for (int64 waited = 0; !warden_shared_database(slot)->ready && waited < PATIENCE; waited += 10000)
-		pg_usleep(10000);
-	if (!warden_shared_database(slot)->ready ||
-		(ring = warden_ring_take(warden_spool_database(slot)->database, warden_session_number, false)) < 0)
-	{
-		ereport(LOG, (errmsg("pg_warden could not record a failed login"), errhidestmt(true)));
-		return;
-	}
-	(void) warden_ring_write(ring, slot, record);
-	warden_ring_leave(ring);
-}
-
 /* In the database that the client asked for, if it is governed; where there is no such database, in every governed one. */
 static void
 record_refusals(const WardenRecord *record, const Port *port)
@@ -319,7 +340,7 @@ record_refusals(const WardenRecord *record, const Port *port)
 		Oid			governed = warden_spool_database(slot)->database;
 
 		if (OidIsValid(governed) && (!OidIsValid(database) || database == governed))
-			record_refusal(slot, record);
+			record_apart(slot, record);
 	}
 }
 

@@ -22,6 +22,9 @@ _PG_init(void)
 		return;
 
 	warden_settings_define();
+	/* pg_upgrade moves what is there: nothing of it is to be governed, recorded, or locked by a worker */
+	if (IsBinaryUpgrade)
+		return;
 	warden_governed_init();
 	warden_spool_install();
 	warden_writer_register();

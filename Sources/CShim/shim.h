@@ -215,6 +215,8 @@ extern void warden_access_install(void);
 extern bool warden_dropping_extension;
 /* cluster.c: in every database, what would take governance away from another */
 extern void warden_cluster_check(Node *utility);
+/* What it would refuse, in its own words; NULL: nothing. */
+extern const char *warden_cluster_refusal(Node *utility);
 /* utility.c: the utility statement under way, NULL outside of one */
 extern Node *warden_utility_now;
 extern void warden_masking_install(void);
@@ -305,6 +307,20 @@ extern void warden_wire_install(void);
 /* The values of a statement's parameters, in the statement's memory. */
 extern void warden_parameters(WardenSource *source, ParamListInfo params, const WardenRedaction *redaction);
 
+/* --- elsewhere.c: commands that concern the whole cluster, told to the other governed databases --- */
+typedef void *WardenElsewhere;
+
+extern bool warden_is_cluster_wide(Node *utility);
+/* Writes the record to every other governed database; may wait, or raise, as warden.audit_overflow says. */
+extern WardenElsewhere warden_elsewhere_start(WardenRecord *record);
+extern void warden_elsewhere_end(WardenElsewhere elsewhere);
+/* In a PG_CATCH block. */
+extern void warden_elsewhere_failed(WardenElsewhere elsewhere);
+/* The running transaction has such records. */
+extern bool warden_telling_elsewhere;
+extern void warden_elsewhere_transaction(XactEvent event);
+extern void warden_elsewhere_subtransaction_aborted(SubTransactionId id);
+
 /* --- audit.c: the producer --- */
 typedef struct WardenRecorded
 {
@@ -338,6 +354,12 @@ extern void warden_audit_event(WardenEvent event, const char *text);
 extern bool warden_audit_take_early(int slot);
 /* A record of the session itself: never refused, never waited for. False where there is no ring, or no room in it. */
 extern bool warden_audit_session_event(const WardenRecord *record);
+/*
+ * Tells a command that concerns the cluster to the other governed databases. In an ungoverned database it takes a
+ * number of its own, in a governed one that of the record which the command is about to get here.
+ */
+extern WardenElsewhere warden_audit_elsewhere(const WardenFacts *facts, const WardenVerdict *verdict,
+											  const WardenSource *source, bool governed);
 /* Statements of this session that have a number. */
 extern uint64 warden_audit_statements(void);
 /* Appends to a ring that this process owns, as warden.audit_overflow says; the position, below 0 where it is not recorded. */

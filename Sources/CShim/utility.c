@@ -212,6 +212,59 @@ governed_utility(UtilityCall *call)
 }
 
 static void
+govern(UtilityCall *call, bool governed)
+{
+	warden_cluster_check(call->pstmt->utilityStmt);
+	if (governed)
+		governed_utility(call);
+	else
+		pass_on(call);
+}
+
+static void
+cluster_verdict(Node *utility, const WardenFacts *facts, bool governed, WardenVerdict *verdict)
+{
+	const char *refusal = governed ? NULL : warden_cluster_refusal(utility);
+
+	warden_session_refresh();
+	if (governed)
+		SWIFT(warden_decide(&warden_session, &facts->statement, warden_texts(), verdict));
+	if (refusal == NULL)
+		return;
+	verdict->action = WARDEN_ACTION_BLOCK;
+	verdict->decision = WARDEN_DECISION_BLOCKED;
+	verdict->guard = warden_text("self-protection");
+	verdict->message = warden_text(refusal);
+	strlcpy(verdict->sqlstate, "42501", sizeof(verdict->sqlstate));
+}
+
+/* A command that concerns every database: told to all governed ones, wherever it runs. */
+static void
+cluster_utility(UtilityCall *call, bool governed)
+{
+	WardenVerdict verdict = {.action = WARDEN_ACTION_ALLOW, .decision = WARDEN_DECISION_ALLOWED};
+	WardenElsewhere elsewhere;
+	WardenFacts facts;
+	WardenSource source;
+
+	source_of(&source, call);
+	warden_utility_facts(&facts, call->pstmt, call->queryString, &source.has_secret);
+	cluster_verdict(call->pstmt->utilityStmt, &facts, governed, &verdict);
+	elsewhere = warden_audit_elsewhere(&facts, &verdict, &source, governed);
+	PG_TRY();
+	{
+		govern(call, governed);
+	}
+	PG_CATCH();
+	{
+		warden_elsewhere_failed(elsewhere);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	warden_elsewhere_end(elsewhere);
+}
+
+static void
 warden_ProcessUtility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 					  ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *queryEnv,
 					  DestReceiver *dest, QueryCompletion *qc)
@@ -221,8 +274,6 @@ warden_ProcessUtility(PlannedStmt *pstmt, const char *queryString, bool readOnly
 	/* Event triggers are code of users: they do not fire for the extension's own work. */
 	if (warden_internal_depth > 0)
 		call.context = PROCESS_UTILITY_SUBCOMMAND;
-	else
-		warden_cluster_check(pstmt->utilityStmt);
 	if (call.context == PROCESS_UTILITY_SUBCOMMAND)
 		pass_on(&call);
 	else if (IsA(pstmt->utilityStmt, TransactionStmt))
@@ -232,10 +283,10 @@ warden_ProcessUtility(PlannedStmt *pstmt, const char *queryString, bool readOnly
 		else
 			pass_on(&call);
 	}
-	else if (warden_governed())
-		governed_utility(&call);
+	else if (warden_any_database() && warden_is_cluster_wide(pstmt->utilityStmt))
+		cluster_utility(&call, warden_governed());
 	else
-		pass_on(&call);
+		govern(&call, warden_governed());
 }
 
 void
