@@ -263,6 +263,11 @@ COMMENT ON TABLE warden.audit_chain IS
 'How far the audit has been written, and the hash of its last record; changes in the transaction that writes records';
 INSERT INTO warden.audit_chain (last_seq, records, head) VALUES (0, 0, pg_catalog.decode(pg_catalog.repeat('00', 32), 'hex'));
 
+CREATE FUNCTION warden.statement_tags(statement text) RETURNS jsonb
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_statement_tags';
+COMMENT ON FUNCTION warden.statement_tags IS
+'What the application told in a comment of the statement, as sqlcommenter writes it: /*route=''%2Fusers''*/ gives {"route": "/users"}';
+
 CREATE VIEW warden.audit_log AS
     SELECT r.seq, r.at,
            CASE r.event WHEN 's' THEN 'statement' WHEN 'c' THEN 'connect' WHEN 'd' THEN 'disconnect'
@@ -274,7 +279,8 @@ CREATE VIEW warden.audit_log AS
            c.database_name::name AS database_name, c.session_user_name::name AS session_user_name,
            c.role_name::name AS role_name, c.identity, c.agent, c.application_name,
            c.client_addr::inet AS client_addr, c.environment, c.intent, c.ticket, c.run,
-           NULL::jsonb AS tags, s.class, s.command, COALESCE(r.statement, s.statement) AS statement,
+           warden.statement_tags(COALESCE(r.statement, s.statement)) AS tags, s.class, s.command,
+           COALESCE(r.statement, s.statement) AS statement,
            pg_catalog.lpad(pg_catalog.to_hex(COALESCE(r.statement_hash, s.statement_hash)), 16, '0') AS statement_hash,
            r.parameters::text[] AS parameters, s.decision, s.guard, r.request_id,
            CASE COALESCE(ending.outcome, r.outcome)
@@ -401,5 +407,6 @@ GRANT EXECUTE ON FUNCTION
     TO warden_admin;
 GRANT EXECUTE ON FUNCTION warden.status(), warden.verify_audit(text), warden.audit_digest() TO warden_auditor;
 -- A view's functions are checked against who reads the view.
-GRANT EXECUTE ON FUNCTION warden.mask_partial(text, int, int, text), warden.mask_email(text), warden.flush(interval)
+GRANT EXECUTE ON FUNCTION warden.mask_partial(text, int, int, text), warden.mask_email(text),
+    warden.statement_tags(text), warden.flush(interval)
     TO PUBLIC;

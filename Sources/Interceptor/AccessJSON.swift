@@ -67,11 +67,11 @@ struct AccessJSON {
   private mutating func writeHead(_ oid: UInt32, _ kind: ByteView, _ name: ByteView, _ action: StaticString) {
     if writer.count > 1 { writer.append(0x2C) }
     writer.append("{\"relation\":")
-    writeString(name)
+    writer.append(json: name)
     writer.append(",\"oid\":")
     writer.append(decimal: UInt64(oid))
     writer.append(",\"kind\":")
-    writeString(kind)
+    writer.append(json: kind)
     writer.append(",\"action\":\"")
     writer.append(action)
     writer.append(0x22)
@@ -79,7 +79,7 @@ struct AccessJSON {
 
   private mutating func writeVia(_ via: ByteView) {
     writer.append(",\"via\":")
-    writeString(via)
+    writer.append(json: via)
   }
 
   private mutating func writeColumns(_ columns: ByteReader, skip: Int, count: Int) {
@@ -101,7 +101,7 @@ struct AccessJSON {
       if maskedOnly && head & 0x80 == 0 { continue }
       if !isFirst { writer.append(0x2C) }
       isFirst = false
-      writeString(name)
+      writer.append(json: name)
     }
   }
 
@@ -109,35 +109,6 @@ struct AccessJSON {
     for _ in 0..<count where !reader.failed {
       _ = reader.view(Int(reader.number(UInt8.self) & 0x7F))
     }
-  }
-
-  private mutating func writeString(_ text: ByteView) {
-    writer.append(0x22)
-    var index = 0
-    while index < text.count {
-      let length = UTF8Shape.length(in: text, at: index)
-      if length > 1 {
-        writer.append(text.slice(index, index &+ length))
-      } else {
-        writeCharacter(text[index], isASCII: length == 1)
-      }
-      index &+= max(length, 1)
-    }
-    writer.append(0x22)
-  }
-
-  /// jsonb refuses \u0000, so a zero counts as what is not UTF-8.
-  private mutating func writeCharacter(_ byte: UInt8, isASCII: Bool) {
-    guard isASCII, byte != 0 else { return writer.append("?") }
-    if byte == 0x22 || byte == 0x5C {
-      writer.append(0x5C)
-    } else if byte < 0x20 {
-      writer.append("\\u00")
-      writer.append(byte < 0x10 ? 0x30 : 0x31)
-      let digit = byte & 0x0F
-      return writer.append(digit < 10 ? 0x30 &+ digit : 0x57 &+ digit)
-    }
-    writer.append(byte)
   }
 }
 

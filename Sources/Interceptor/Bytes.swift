@@ -63,6 +63,8 @@ import Contract
     return false
   }
 
+  func isEqual(to other: ByteView) -> Bool { count == other.count && hasBytes(of: other, at: 0) }
+
   /// Are the bytes from `index` on those of `other`?
   func hasBytes(of other: ByteView, at index: Int) -> Bool {
     guard index >= 0, index <= count &- other.count else { return false }

@@ -23,4 +23,43 @@ enum StatementComment {
     while end > start, SQLLexer.isSpace(comment[end &- 1]) { end &-= 1 }
     return comment.slice(start, end)
   }
+
+  /// The comments that may have tags: the last one, then one that the statement begins with. Comments of one line do
+  /// not count.
+  static func candidates(in text: ByteView) -> [ByteView] {
+    guard text.contains("/*") else { return [] }
+    if let kept = behindMark(text) { return [kept] }
+    let lexer = SQLLexer(text: text)
+    var first: ByteView?
+    var last: ByteView?
+    var index = 0
+    var isAtStart = true
+    while index < text.count {
+      let token = lexer.token(at: index)
+      if token.kind == .blockComment, token.isClosed {
+        last = text.slice(index, token.end)
+        if isAtStart { first = last }
+      }
+      if token.kind != .space, token.kind != .lineComment { isAtStart = false }
+      index = max(token.end, index &+ 1)
+    }
+    return [last, first].compactMap { $0 }
+  }
+
+  /// The comment behind ` ... [16384 of 123456 bytes, sha256 …]`: what was cut off may have been in a literal, so that
+  /// there is no reading up to it.
+  private static func behindMark(_ text: ByteView) -> ByteView? {
+    guard let comment = trailing(in: text, within: RecordText.longestComment) else { return nil }
+    var start = comment.start &- 1
+    guard text[start] == 0x20, text[start &- 1] == 0x5D else { return nil }
+    start &-= 2
+    while start >= 0, comment.start &- start <= RecordText.markRoom {
+      if text.hasBytes(of: ByteView(" ... ["), at: start) {
+        let mark = text.slice(start, comment.start)
+        return mark.contains(" bytes") && mark.contains(" of ") ? text.slice(comment.start, comment.end) : nil
+      }
+      start &-= 1
+    }
+    return nil
+  }
 }

@@ -46,4 +46,15 @@ typedef enum WardenEncoding
 	WARDEN_ENCODING_OPAQUE = 2
 } WardenEncoding;
 
+/* Always room enough for the tags of a statement. */
+#define WARDEN_TAGS_CAPACITY 4096
+
+/*
+ * What an application told of a statement in a comment, traceparent='00-5bd6…-01',route='%2Fusers' in the form that
+ * sqlcommenter gave the field: as a JSON object, in UTF-8: {"route":"/users"}. They are those of its last comment; where that has
+ * none, of a comment before everything else. A comment that has a '=' and is not of the form key='value',… is told as it is:
+ * {"comment":"…"}. Length 0: no tags. At most 64 tags and 4 kB, or less where `out` is smaller; what is not UTF-8 becomes ?.
+ */
+void		warden_statement_tags(WardenText text, WardenBuffer *WARDEN_NONNULL out);
+
 #endif
