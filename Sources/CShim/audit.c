@@ -15,6 +15,7 @@
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "tcop/pquery.h"
 #include "utils/elog.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -677,6 +678,9 @@ is_nearly_full(void)
 static void
 room_for_failures(void)
 {
+	/* SAVEPOINT and ROLLBACK TO start theirs when their statement is over: nothing limits that time, and they must be possible */
+	if (ActivePortal == NULL)
+		return;
 	while (ring_is_ready() && is_nearly_full())
 	{
 		if (warden_audit_overflow == WARDEN_OVERFLOW_REFUSE)

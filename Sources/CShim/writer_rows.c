@@ -11,6 +11,7 @@
 #include "catalog/pg_am.h"
 #include "dictionary.h"
 #include "executor/executor.h"
+#include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/lsyscache.h"
@@ -68,6 +69,25 @@ day_literal(int64 day)
 	return psprintf("'%04d-%02d-%02d 00:00:00+00'", year, month, mday);
 }
 
+/* Default privileges that somebody has set open nothing of the audit. */
+static void
+close_to_everybody(const char *name)
+{
+	int			count;
+	SPITupleTable *grantees;
+	Oid			type = TEXTOID;
+	Datum		value = CStringGetTextDatum(name);
+
+	count = warden_internal_sql("SELECT DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END "
+								"FROM pg_class c, aclexplode(c.relacl) WHERE c.relname = $1 AND "
+								"c.relnamespace = 'warden'::regnamespace AND grantee <> c.relowner",
+								1, &type, &value, NULL);
+	grantees = SPI_tuptable;
+	for (int i = 0; i < count; i++)
+		warden_internal_sql(psprintf("REVOKE ALL ON warden.%s FROM %s", name,
+									 SPI_getvalue(grantees->vals[i], grantees->tupdesc, 1)), 0, NULL, NULL, NULL);
+}
+
 static void
 make_partition(void *arg)
 {
@@ -79,6 +99,7 @@ make_partition(void *arg)
 								 partition_name(day)), 0, NULL, NULL, NULL);
 	warden_internal_sql(psprintf("ALTER TABLE warden.audit_record ATTACH PARTITION warden.%s FOR VALUES FROM (%s) TO (%s)",
 								 partition_name(day), day_literal(day), day_literal(day + 1)), 0, NULL, NULL, NULL);
+	close_to_everybody(partition_name(day));
 }
 
 /* The name alone proves nothing: what has it must be a partition of the audit, made as we make them. */

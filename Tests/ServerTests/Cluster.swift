@@ -16,7 +16,31 @@ final class Cluster {
   private var logFile: String { base + "/server.log" }
 
   /// - Parameter settings: lines of postgresql.conf, `name = value`.
-  init(_ settings: [String]) throws {
+  convenience init(_ settings: [String]) throws {
+    try self.init { data in
+      [
+        "\(PgConfig.bindir)/initdb", "--pgdata=\(data)", "--username=postgres", "--auth=trust",
+        "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions",
+      ]
+    }
+    try configure(Cluster.commonSettings + ["unix_socket_directories = '\(socketDirectory)'"] + settings)
+    try start()
+  }
+
+  /// A copy by pg_basebackup, started: as a cluster of its own, or as a standby of the original.
+  convenience init(backupOf original: Cluster, standby: Bool = false) throws {
+    try self.init { data in
+      [
+        "\(PgConfig.bindir)/pg_basebackup", "--pgdata=\(data)", "--host=\(original.socketDirectory)",
+        "--username=postgres", "--format=plain", "--wal-method=stream", "--checkpoint=fast", "--no-sync",
+      ] + (standby ? ["--write-recovery-conf"] : [])
+    }
+    try configure(["unix_socket_directories = '\(socketDirectory)'"])
+    try start()
+  }
+
+  /// - Parameter make: the command that makes the data directory.
+  private init(_ make: (String) -> [String]) throws {
     base = try ServerUser.makeDirectory()
     socketDirectory = base + "/socket"
     let pipe = Command.closedInChildren(Pipe())
@@ -26,15 +50,8 @@ final class Cluster {
       input: pipe.fileHandleForReading.fileDescriptor, output: null, error: null)
     keeperInput = pipe.fileHandleForWriting
     Cluster.stopAtExit(self)
-
-    let initdb = [
-      "\(PgConfig.bindir)/initdb", "--pgdata=\(data)", "--username=postgres", "--auth=trust",
-      "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions",
-    ]
-    try ServerUser.run(initdb)
+    try ServerUser.run(make(data))
     try ServerUser.run(["mkdir", "-m", "700", socketDirectory])
-    try configure(Cluster.commonSettings + ["unix_socket_directories = '\(socketDirectory)'"] + settings)
-    try start()
   }
 
   private static let keeperScript = """
