@@ -5,6 +5,7 @@
 #   make install         put library, control file and SQL where the server of $(PG_CONFIG) looks for them
 #   make demo            install what is missing, build, start a private cluster and show what pg_warden does
 #   make test            everything: lint, units, server tests, pg_regress, isolation tests
+#   make stress          the audit under random kills for STRESS_SECONDS (60), with full accounting
 #   make lint            formats, the wall's laws, exports
 #   make headers-check   the shim against the headers of PostgreSQL 15, 17 and 18
 #   make bench           pg_warden beside bare PostgreSQL, pg_stat_statements and pgaudit
@@ -26,7 +27,7 @@ EXTRA_CLEAN = .build
 LIBRARY = .build/release/libpg_warden.so
 
 .DEFAULT_GOAL := build
-.PHONY: build dependencies install-library uninstall-library demo test lint headers-check bench bench-details
+.PHONY: build dependencies install-library uninstall-library demo test stress lint headers-check bench bench-details
 
 # On a new machine PGXS is not there before `make dependencies`; the targets that need it call make anew.
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
@@ -59,6 +60,10 @@ demo: dependencies
 
 test: dependencies
 	ci/test.sh
+
+# Against the installed library.
+stress:
+	WARDEN_STRESS_SECONDS=$(or $(STRESS_SECONDS),60) $(SWIFT) test --filter 'ServerTests/AuditKillTests/stress'
 
 lint: dependencies
 	ci/lint.sh

@@ -18,7 +18,8 @@ extension ServerTests {
       let admin = try copy.connect(database: shop.database, application: "copy")
       try admin.query("SELECT warden.flush()")
       let numbers = try admin.query(
-        "SELECT count(*) = max(seq) - min(seq) + 1 AND count(*) = count(DISTINCT seq) AND min(seq) = 1 FROM warden.audit_log")
+        "SELECT count(*) = max(seq) - min(seq) + 1 AND count(*) = count(DISTINCT seq) AND min(seq) = 1 FROM warden.audit_log"
+      )
       #expect(numbers.value == "t", "seq has holes or doubles", sourceLocation: sourceLocation)
       let verdict = try admin.query("SELECT ok, first_bad_seq, problem FROM warden.verify_audit()")
       #expect(verdict.rows.first?.first == "t", "\(verdict.text)", sourceLocation: sourceLocation)

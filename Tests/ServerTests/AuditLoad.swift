@@ -26,7 +26,8 @@ final class AuditLoad: @unchecked Sendable {
   init(_ shop: Shop, sessions: Int) throws {
     self.sessions = sessions
     parameters = [
-      "host": shop.cluster.socketDirectory, "user": "shop_owner", "dbname": shop.database, "application_name": application,
+      "host": shop.cluster.socketDirectory, "user": "shop_owner", "dbname": shop.database,
+      "application_name": application,
     ]
     try shop.admin.query(
       "SET ROLE shop_owner; CREATE TABLE IF NOT EXISTS shop.load (id int); RESET ROLE")
@@ -123,7 +124,8 @@ extension AuditLoad {
         attempt.isConfirmed
         ? found == [expected]
         : stored.contains(attempt.mark)
-          ? found == ["committed"] : found.count <= 1 && (expected != "committed" || found != ["committed"] || attempt.kind == .read)
+          ? found == ["committed"]
+          : found.count <= 1 && (expected != "committed" || found != ["committed"] || attempt.kind == .read)
       if !isRight { complaints.append("\(attempt): \(found), stored \(stored.contains(attempt.mark))") }
     }
     #expect(

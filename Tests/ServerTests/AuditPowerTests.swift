@@ -136,7 +136,8 @@ extension ServerTests {
       let rings = try shop.cluster.spoolRings()
       for _ in 0..<200 {
         // Headers and the beginnings of rings, where something is; never the first page, which is another test's.
-        let offset = Int.random(in: Self.page..<min(spools.after.count - 8, Self.page * (1 + rings) * 3), using: &random)
+        let offset = Int.random(
+          in: Self.page..<min(spools.after.count - 8, Self.page * (1 + rings) * 3), using: &random)
         let noise = Data((0..<8).map { _ in UInt8.random(in: 0...255, using: &random) })
         try shop.cluster.writeSpool(noise, at: offset)
       }
@@ -184,7 +185,8 @@ extension ServerTests {
       #expect(try cost("COMMIT") == 1)
       try session.query("BEGIN; INSERT INTO shop.parcels VALUES (92, 1)")
       #expect(try cost("ROLLBACK") == 0)
-      #expect(try cost("DO $$BEGIN FOR i IN 1..10 LOOP INSERT INTO shop.parcels VALUES (100 + i, 1); END LOOP; END$$") == 2)
+      #expect(
+        try cost("DO $$BEGIN FOR i IN 1..10 LOOP INSERT INTO shop.parcels VALUES (100 + i, 1); END LOOP; END$$") == 2)
 
       // fsync is off in these tests, and said to be.
       #expect(try shop.admin.query("SELECT healthy FROM warden.status() WHERE name = 'durability'").value == "f")

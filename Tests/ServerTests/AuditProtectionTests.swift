@@ -51,7 +51,8 @@ extension ServerTests {
       "ALTER TABLE warden.audit_record DISABLE TRIGGER ALL", "DROP TRIGGER protect_rows ON warden.audit_record",
       "ALTER TRIGGER protect_rows ON warden.audit_chain RENAME TO x", "ALTER TABLE PARTITION ADD COLUMN x int",
       "ALTER TABLE PARTITION DROP COLUMN error", "ALTER TABLE PARTITION ALTER COLUMN error TYPE varchar",
-      "ALTER TABLE warden.audit_record ALTER COLUMN error SET DEFAULT 'x'", "ALTER TABLE PARTITION SET (fillfactor = 50)",
+      "ALTER TABLE warden.audit_record ALTER COLUMN error SET DEFAULT 'x'",
+      "ALTER TABLE PARTITION SET (fillfactor = 50)",
       "ALTER TABLE PARTITION SET UNLOGGED", "ALTER TABLE PARTITION SET TABLESPACE pg_default",
       "ALTER TABLE PARTITION ADD CONSTRAINT c CHECK (false) NOT VALID",
       "ALTER TABLE PARTITION ADD CONSTRAINT c CHECK (hashtext(error) > 0) NOT VALID",
@@ -91,7 +92,8 @@ extension ServerTests {
       "ALTER SCHEMA warden RENAME TO x", "GRANT SELECT ON PARTITION TO PUBLIC",
       "GRANT ALL ON warden.audit_record TO PUBLIC", "GRANT SELECT ON ALL TABLES IN SCHEMA warden TO PUBLIC",
       "GRANT SELECT ON warden.audit_log TO PUBLIC", "REVOKE ALL ON warden.audit_log FROM warden_auditor",
-      "CREATE OR REPLACE VIEW warden.audit_log AS SELECT 1 AS seq", "ALTER VIEW warden.audit_log SET (security_barrier)",
+      "CREATE OR REPLACE VIEW warden.audit_log AS SELECT 1 AS seq",
+      "ALTER VIEW warden.audit_log SET (security_barrier)",
       "DROP VIEW warden.audit_access", "LOCK TABLE warden.audit_log",
       "CREATE PUBLICATION p FOR TABLE warden.audit_record", "CREATE PUBLICATION p FOR TABLES IN SCHEMA warden",
       // Catalogs, by hand
@@ -153,7 +155,10 @@ extension ServerTests {
         ALTER TABLE lab.mine ENABLE ALWAYS TRIGGER t
         """, "INSERT INTO lab.mine VALUES (2)"
       ),
-      ("CREATE SCHEMA shadow; CREATE TABLE shadow.audit_record (a int); SET search_path = warden", "DELETE FROM audit_record"),
+      (
+        "CREATE SCHEMA shadow; CREATE TABLE shadow.audit_record (a int); SET search_path = warden",
+        "DELETE FROM audit_record"
+      ),
       ("CREATE VIEW lab.v AS SELECT * FROM warden.audit_record", "LOCK TABLE lab.v"),
     ]
 
@@ -166,7 +171,8 @@ extension ServerTests {
 
     /// Allowed, and without effect on the audit: the writer goes on, what is there stays, nobody else gets to see it.
     static let harmless = [
-      "REINDEX TABLE PARTITION", "REINDEX TABLE CONCURRENTLY PARTITION", "REINDEX SCHEMA warden", "VACUUM warden.audit_record",
+      "REINDEX TABLE PARTITION", "REINDEX TABLE CONCURRENTLY PARTITION", "REINDEX SCHEMA warden",
+      "VACUUM warden.audit_record",
       "VACUUM (FREEZE) PARTITION", "ANALYZE warden.audit_record", "COMMENT ON TABLE PARTITION IS 'x'", "CLUSTER",
       "CREATE PUBLICATION everything FOR ALL TABLES", "CREATE CAST (bytea AS bigint) WITH INOUT",
       "SELECT pg_replication_origin_create('games'); SELECT pg_replication_origin_session_setup('games')",
@@ -195,8 +201,10 @@ extension ServerTests {
       }
       // A writer that starts under it.
       try shop.admin.query(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'pg_warden writer' AND datname = 'games'")
-      try shop.connect("shop_owner", options: "-c statement_timeout=60s -c lock_timeout=0").query("SELECT 'while it lasts'")
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'pg_warden writer' AND datname = 'games'"
+      )
+      try shop.connect("shop_owner", options: "-c statement_timeout=60s -c lock_timeout=0").query(
+        "SELECT 'while it lasts'")
       #expect(try shop.record(of: "while it lasts")["outcome"] == "committed")
       try expectUntouched(digest)
       try cleanUp(superuser)
@@ -236,8 +244,12 @@ extension ServerTests {
       let touched = try shop.admin.query("SELECT relation, action FROM warden.audit_access WHERE seq = \(number)")
       #expect(touched.rows.contains(["warden.audit_record", "read"]), "\(touched.text)")
       for role in ["shop_owner", "analyst", "clerk"] {
-        for relation in ["warden.audit_log", "warden.audit_access", "warden.audit_record", partition, "warden.audit_chain"] {
-          #expect(try shop.connect(role).error("SELECT * FROM \(relation) LIMIT 1")?.sqlstate == "42501", "\(role) \(relation)")
+        for relation in [
+          "warden.audit_log", "warden.audit_access", "warden.audit_record", partition, "warden.audit_chain",
+        ] {
+          #expect(
+            try shop.connect(role).error("SELECT * FROM \(relation) LIMIT 1")?.sqlstate == "42501",
+            "\(role) \(relation)")
         }
       }
     }
