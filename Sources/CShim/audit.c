@@ -719,6 +719,8 @@ before_commit(bool is_prepare)
 static void
 transaction_event(XactEvent event, void *arg)
 {
+	static bool noted = false;
+
 	(void) arg;
 	warden_check_wall("transaction_event");
 	if (unlikely(warden_telling_elsewhere))
@@ -726,6 +728,9 @@ transaction_event(XactEvent event, void *arg)
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
+			if (unlikely(!noted))
+				warden_note_first_xid();
+			noted = true;
 			prepare_for_failures();
 			if (unlikely(warden_connecting))
 				warden_connection_established();

@@ -493,6 +493,14 @@ typedef struct WardenFlushes
 
 extern WardenFlushes *warden_flushes(void);
 
+/*
+ * A transaction that was killed before its commit record was written leaves no trace, and its id is given again. So ids
+ * from this one on say nothing about transactions of the time before the server's start. Noted by each process in its
+ * first transaction, which is the server's own and has no id: before any is given.
+ */
+extern void warden_note_first_xid(void);
+extern uint64 warden_first_xid(void);
+
 /* --- durability.c: warden.audit_durability = power --- */
 
 /*

@@ -13,6 +13,7 @@
 
 #include <signal.h>
 
+#include "access/transam.h"
 #include "access/xlog.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -36,6 +37,8 @@ typedef struct SpoolShared
 	Latch	   *launcher_latch;
 	ConditionVariable progress;
 	WardenFlushes flushes;
+	/* the first transaction id that was given since the server's start, 0 = not known yet */
+	uint64		first_xid;
 	WardenSharedDatabase databases[WARDEN_MAX_DATABASES];
 } SpoolShared;
 
@@ -166,6 +169,25 @@ warden_spool_install(void)
 	shmem_request_hook = request;
 	previous_startup = shmem_startup_hook;
 	shmem_startup_hook = startup;
+}
+
+/* --- transactions of an earlier run --- */
+
+void
+warden_note_first_xid(void)
+{
+	uint64		expected = 0;
+
+	if (!RecoveryInProgress())
+		(void) __atomic_compare_exchange_n(&shared->first_xid, &expected,
+										   U64FromFullTransactionId(ReadNextFullTransactionId()), false,
+										   __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+uint64
+warden_first_xid(void)
+{
+	return warden_load_acquire(&shared->first_xid);
 }
 
 /* --- databases --- */

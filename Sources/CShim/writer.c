@@ -298,8 +298,8 @@ finish_session(WardenRing *ring)
 }
 
 /*
- * Did it commit, as far as the commit log can tell? After a power loss a ring may name a transaction that the log never
- * heard of.
+ * Did a transaction of an earlier run commit, as far as the commit log can tell? A ring may name one that the log never
+ * heard of, and whose id is given to others since.
  */
 static bool
 has_committed(uint64 xid)
@@ -307,7 +307,7 @@ has_committed(uint64 xid)
 	LOCAL_FCINFO(fcinfo, 1);
 	Datum		status;
 
-	if (xid == 0 || xid >= U64FromFullTransactionId(ReadNextFullTransactionId()))
+	if (xid == 0 || xid >= warden_first_xid())
 		return false;
 	InitFunctionCallInfoData(*fcinfo, NULL, 1, InvalidOid, NULL, NULL);
 	fcinfo->args[0].value = FullTransactionIdGetDatum(FullTransactionIdFromU64(xid));
