@@ -533,6 +533,8 @@ look_ahead(Writer *writer)
 static void
 take_turn(Writer *writer)
 {
+	if (!warden_shared_database(writer->slot)->ready)
+		check_counter(writer->slot);
 	warden_alert_look(writer->slot);
 	warden_alert_announce(writer->slot);
 	find_rings(writer);
@@ -569,7 +571,6 @@ warden_worker_writer(Datum arg)
 	BackgroundWorkerInitializeConnectionByOid(warden_spool_database(DatumGetInt32(arg))->database, InvalidOid, 0);
 	writer_setup(&writer, DatumGetInt32(arg));
 	pgstat_report_appname("pg_warden writer");
-	check_counter(writer.slot);
 	for (;;)
 	{
 		CHECK_FOR_INTERRUPTS();
