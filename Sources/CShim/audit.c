@@ -47,6 +47,9 @@ static struct
 static int64 transaction_position = -1;
 static uint64 transaction_first = 0;
 
+/* What prepared.c keeps of the running transaction; below 0: nothing. */
+static int	prepared_entry = -1;
+
 /* The statement number at the start of each open subtransaction, innermost last. */
 typedef struct SubtransactionStart
 {
@@ -738,6 +741,9 @@ transaction_event(XactEvent event, void *arg)
 			break;
 		case XACT_EVENT_PRE_PREPARE:
 			before_commit(true);
+			if (ring_index >= 0 && transaction_position >= 0)
+				prepared_entry = warden_prepared_note(transaction_first, last_statement,
+													  U64FromFullTransactionId(GetTopFullTransactionId()));
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PARALLEL_COMMIT:
@@ -746,12 +752,16 @@ transaction_event(XactEvent event, void *arg)
 			break;
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PARALLEL_ABORT:
+			if (prepared_entry >= 0)
+				warden_prepared_forget(prepared_entry);
+			prepared_entry = -1;
 			transaction_over(WARDEN_OUTCOME_ROLLED_BACK);
 			warden_failures_watch();
 			let_writer_catch_up();
 			break;
 		case XACT_EVENT_PREPARE:
 			/* how it ends is decided later, by COMMIT PREPARED or ROLLBACK PREPARED: its records stay open */
+			prepared_entry = -1;
 			transaction_position = -1;
 			subtransaction_count = 0;
 			last_top.over = false;

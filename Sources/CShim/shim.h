@@ -298,6 +298,17 @@ extern void warden_redaction_apply(WardenSource *source, const WardenRedaction *
 /* The same for a utility statement, by the query that it holds. */
 extern void warden_redaction_of_utility(WardenSource *source, const PlannedStmt *pstmt, const char *text);
 
+/* --- prepared.c --- */
+extern void warden_prepared_adopt(void);
+/* Before a transaction is prepared: the range of its statements and its number. The entry, to forget where that fails. */
+extern int	warden_prepared_note(uint64 first, uint64 last, uint64 xid);
+extern void warden_prepared_forget(int entry);
+extern void warden_prepared_forget_database(Oid database);
+/* Is there one that is over and not told yet? */
+extern bool warden_prepared_over(Oid database);
+/* Records how those ended that are over, as far as there is room now. In a transaction. */
+extern void warden_prepared_finish(Oid database);
+
 /* --- wire.c --- */
 /* Bytes of rows, copied data and notices that this session has sent to its client. */
 extern uint64 warden_bytes_sent;

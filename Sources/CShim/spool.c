@@ -158,6 +158,7 @@ startup(void)
 		if (spool == NULL)
 			spool = warden_spool_open((uint32) (MaxBackends + SPARE_RINGS), (uint64) warden_spool_size * 1024);
 		adopt_orphans();
+		warden_prepared_adopt();
 	}
 	LWLockRelease(AddinShmemInitLock);
 }
@@ -245,6 +246,7 @@ warden_database_forget(int slot)
 {
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	discard_records(slot);
+	warden_prepared_forget_database(spool->databases[slot].database);
 	memset(&shared->databases[slot], 0, sizeof(WardenSharedDatabase));
 	spool->databases[slot].database = InvalidOid;
 	spool->databases[slot].extension = InvalidOid;

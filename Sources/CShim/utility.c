@@ -160,13 +160,16 @@ transaction_control(UtilityCall *call)
 	WardenRecorded recorded = {.position = -1};
 	WardenFacts facts;
 	WardenSource source;
+	TransactionStmtKind kind = ((TransactionStmt *) call->pstmt->utilityStmt)->kind;
 
 	source_of(&source, call);
 	/* it takes effect, and ends the subtransaction that it runs in */
-	source.of_transaction = ((TransactionStmt *) call->pstmt->utilityStmt)->kind == TRANS_STMT_ROLLBACK_TO;
+	source.of_transaction = kind == TRANS_STMT_ROLLBACK_TO;
 	warden_utility_facts(&facts, call->pstmt, call->queryString, &source.has_secret);
 	warden_record_allowed(&recorded, &facts, &source);
 	complete(call, &recorded);
+	if (kind == TRANS_STMT_COMMIT_PREPARED || kind == TRANS_STMT_ROLLBACK_PREPARED)
+		warden_prepared_finish(MyDatabaseId);
 }
 
 static void

@@ -124,7 +124,7 @@ has_backlog(Oid database)
 			 ring->state == WARDEN_RING_ORPHANED))
 			return true;
 	}
-	return false;
+	return warden_prepared_over(database);
 }
 
 static void
@@ -258,7 +258,7 @@ anything_to_do(const Writer *writer)
 		if (warden_load_acquire(&ring->head) != ring->tail || ring->state == WARDEN_RING_ORPHANED)
 			return true;
 	}
-	return false;
+	return warden_prepared_over(writer->database);
 }
 
 /* A record of the writer's own, numbered like any other. */
@@ -438,6 +438,8 @@ drain(Writer *writer)
 	for (int i = 0; i < writer->ring_count; i++)
 		if (warden_ring_needs_end(writer->ring_index[i]))
 			finish_orphan(writer, i);
+	warden_session_refresh();
+	warden_prepared_finish(writer->database);
 	collected = collect(writer);
 	if (collected.ready > 0)
 		warden_write_records(&writer->chain, writer->records, collected.ready);
