@@ -244,6 +244,10 @@ COMMENT ON COLUMN warden.audit_record.event IS
 COMMENT ON COLUMN warden.audit_record.outcome IS
 'o open, c committed, r rolled_back, f failed, b blocked, i interrupted';
 
+-- Every index is paid for by every statement. Of the writer's 1.6 us of processor time and 130 bytes of WAL per record (row
+-- and these two included), a btree on session or on seq would add 0.7 us and 65 bytes, a BRIN bloom on session or
+-- shape 0.2 us (bench/writer.sh). Records arrive in order of seq and time: BRIN finds both, and costs next to nothing,
+-- because only the extremes of a block are told to it.
 CREATE INDEX audit_record_seq ON warden.audit_record USING brin (seq, at) WITH (pages_per_range = 16);
 -- What came after a record was written: looked up for records whose outcome was open then.
 CREATE INDEX audit_record_amendment ON warden.audit_record (session, statement_no) WHERE event = 't';

@@ -28,7 +28,10 @@ typedef struct Partition
 	ResultRelInfo *info;
 	EState	   *estate;
 	BulkInsertState bulk;
-	bool		index_every_row;	/* it has indexes that we did not make */
+	/* of indexes not made by us every row must be told; NULL where an index is ours */
+	RelationPtr all_indexes;
+	RelationPtr other_indexes;
+	bool		has_others;
 	/* rows that wait to be inserted together; kept from batch to batch */
 	TupleDesc	desc;
 	MemoryContext slot_memory;
@@ -173,9 +176,16 @@ open_indexes(Partition *partition)
 	partition->info = makeNode(ResultRelInfo);
 	InitResultRelInfo(partition->info, partition->rel, 1, NULL, 0);
 	ExecOpenIndices(partition->info, false);
-	partition->index_every_row = false;
+	partition->has_others = false;
+	partition->all_indexes = partition->info->ri_IndexRelationDescs;
+	partition->other_indexes = palloc0(sizeof(Relation) * (partition->info->ri_NumIndices + 1));
 	for (int i = 0; i < partition->info->ri_NumIndices; i++)
-		partition->index_every_row |= !is_own_index(partition->info->ri_IndexRelationInfo[i]);
+	{
+		if (is_own_index(partition->info->ri_IndexRelationInfo[i]))
+			continue;
+		partition->other_indexes[i] = partition->all_indexes[i];
+		partition->has_others = true;
+	}
 }
 
 static void
@@ -192,10 +202,12 @@ open_partition(Partition *partition, int64 day)
 }
 
 static void
-index_row(Partition *partition, int i)
+index_row(Partition *partition, int i, RelationPtr indexes)
 {
+	partition->info->ri_IndexRelationDescs = indexes;
 	list_free(WARDEN_INSERT_INDEXES(partition->info, partition->slots[i], partition->estate));
 	ResetPerTupleExprContext(partition->estate);
+	partition->info->ri_IndexRelationDescs = partition->all_indexes;
 }
 
 /*
@@ -220,9 +232,10 @@ index_block(Partition *partition, int first)
 		end++;
 	}
 	for (int i = first; i < end; i++)
-		if (i == first || i == end - 1 || i == earliest || i == latest || partition->is_amendment[i] ||
-			partition->index_every_row)
-			index_row(partition, i);
+		if (i == first || i == end - 1 || i == earliest || i == latest || partition->is_amendment[i])
+			index_row(partition, i, partition->all_indexes);
+		else if (partition->has_others)
+			index_row(partition, i, partition->other_indexes);
 	return end;
 }
 
@@ -309,6 +322,12 @@ static void
 fill_slot(TupleTableSlot *slot, const WardenAuditRow *row, const WardenEntry *context, const WardenEntry *shape,
 		  const uint8 *hash)
 {
+	struct
+	{
+		int32		header;
+		uint8		bytes[PG_SHA256_DIGEST_LENGTH];
+	}			link;
+
 	ExecClearTuple(slot);
 	put_numbers(slot, row);
 	put_reference(slot, COLUMN_CONTEXT, context);
@@ -318,7 +337,10 @@ fill_slot(TupleTableSlot *slot, const WardenAuditRow *row, const WardenEntry *co
 	put_text(slot, COLUMN_STATEMENT, row->statement);
 	put_text(slot, COLUMN_ACCESS, row->access);
 	put_text(slot, COLUMN_PARAMETERS, row->parameters);
-	put_text(slot, COLUMN_HASH, (WardenText) {hash, PG_SHA256_DIGEST_LENGTH});
+	SET_VARSIZE(&link, sizeof(link));
+	memcpy(link.bytes, hash, sizeof(link.bytes));
+	slot->tts_values[COLUMN_HASH] = PointerGetDatum(&link);
+	slot->tts_isnull[COLUMN_HASH] = false;
 	ExecStoreVirtualTuple(slot);
 	ExecMaterializeSlot(slot);
 }
@@ -412,6 +434,14 @@ warden_rows_forget(void)
 	warden_dictionary_forget();
 }
 
+/* A record was written by another processor's session: its memory is asked for before it is needed. */
+static void
+prefetch(const uint8_t *record)
+{
+	for (int line = 0; line < 8; line++)
+		__builtin_prefetch(record + 64 * line);
+}
+
 void
 warden_write_records(WardenChain *chain, const uint8_t **records, int64 count)
 {
@@ -426,6 +456,8 @@ warden_write_records(WardenChain *chain, const uint8_t **records, int64 count)
 		WardenAuditRow row;
 		bool		decoded;
 
+		if (i + 2 < count)
+			prefetch(records[i + 2]);
 		SWIFT_GET(decoded, warden_record_decode(records[i], record_length(records[i]), &scratch, &row));
 		if (!decoded || row.seq != chain->last_seq + 1 || !is_plausible(&row))
 			row = gap_row(chain->last_seq + 1, "the record was damaged in the spool");
