@@ -195,6 +195,23 @@ fill_masked(WardenRelation *entry)
 	}
 }
 
+static Size
+encoded_size(int natts)
+{
+	return MAXALIGN(1024 + natts * 160);
+}
+
+/* Records say of a relation what is encoded here, once. */
+static void
+encode(WardenObject *object, void *room)
+{
+	WardenBuffer out = {room, (int64_t) encoded_size((int) object->column_count), 0};
+
+	SWIFT(warden_object_encode(object, &out));
+	object->encoded.bytes = out.length > 0 ? room : NULL;
+	object->encoded.length = out.length;
+}
+
 static void
 fill(WardenRelation *entry, HeapTuple tuple, List *ancestors)
 {
@@ -204,7 +221,7 @@ fill(WardenRelation *entry, HeapTuple tuple, List *ancestors)
 	char	   *name = quote_qualified_identifier(schema ? schema : "?", NameStr(form->relname));
 	Size		size = MAXALIGN(strlen(name) + 1) + MAXALIGN(sizeof(uint32_t) * (list_length(ancestors) + 1)) +
 		MAXALIGN(sizeof(WardenText) * (natts + 1)) + natts * MAXALIGN(NAMEDATALEN) +
-		MAXALIGN(sizeof(int16_t) * (natts + 1));
+		MAXALIGN(sizeof(int16_t) * (natts + 1)) + encoded_size(natts);
 	char	   *chunk = MemoryContextAlloc(TopMemoryContext, size);
 	uint32_t   *parents;
 	WardenText *columns;
@@ -238,6 +255,7 @@ fill(WardenRelation *entry, HeapTuple tuple, List *ancestors)
 	entry->object.column_count = natts;
 	entry->masked = take(&chunk, sizeof(int16_t) * (natts + 1));
 	entry->masked_count = 0;
+	encode(&entry->object, take(&chunk, encoded_size(natts)));
 }
 
 static WardenRelation *

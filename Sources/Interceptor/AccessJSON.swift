@@ -34,9 +34,9 @@ struct AccessJSON {
   }
 
   private mutating func writeEntry(_ reader: inout ByteReader) -> Bool {
-    let oid = reader.number(UInt32.self)
     let classes = WardenClasses(reader.number(UInt32.self))
     let flags = reader.number(UInt8.self)
+    let oid = reader.number(UInt32.self)
     let kind = reader.view(Int(reader.number(UInt8.self)))
     let name = reader.view(Int(reader.number(UInt16.self)))
     let via = flags & AccessList.viaFlag != 0 ? reader.view(Int(reader.number(UInt16.self))) : .null

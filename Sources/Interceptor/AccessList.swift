@@ -5,7 +5,7 @@ import Contract
 /// The list has the names with it, because the writer that reads it has no catalog to look them up in:
 /// ```
 /// u16 entries here · u16 accesses of the statement · per entry:
-///   u32 oid · u32 classes · u8 flags · u8 n + n bytes of kind · u16 n + n bytes of name · u16 n + n bytes of via
+///   u32 classes · u8 flags · u32 oid · u8 n + n bytes of kind · u16 n + n bytes of name · u16 n + n bytes of via
 ///   (where the flags say so) · u16 columns read · u16 columns written · per column: u8 (length, 0x80 = masked) + name
 /// ```
 enum AccessList {
@@ -18,6 +18,10 @@ enum AccessList {
 
   private static let listHeader = 4
   private static let entryHeader = 16
+  /// The same without what is in an object's head: classes, flags, how many columns.
+  private static let entryFrame = 9
+  /// All of them, with their lengths.
+  private static let systemColumnBytes = 40
   private static let longestKind = 63
   private static let longestName = 511
   private static let longestColumn = 127
@@ -38,6 +42,15 @@ enum AccessList {
 
   @inline(__always)
   private static func bound(_ access: AccessView) -> Int {
+    if let object = EncodedObject(access.encoded) {
+      let lists = (access.read.count > 0 ? 1 : 0) &+ (access.written.count > 0 ? 1 : 0)
+      let via = access.via.count > 0 ? 2 &+ min(access.via.count, longestName) : 0
+      return entryFrame &+ object.head.count &+ via &+ lists &* (object.columnBytes &+ systemColumnBytes)
+    }
+    return boundOfNames(access)
+  }
+
+  private static func boundOfNames(_ access: AccessView) -> Int {
     let columns = bound(access.read, access.names) &+ bound(access.written, access.names)
     let via = access.via
     let texts =
@@ -73,47 +86,102 @@ enum AccessList {
   @inline(__always)
   private static func encode(_ access: AccessView, into writer: inout ByteWriter) -> Bool {
     let start = writer.count
-    let kind = access.kind.count <= longestKind ? access.kind : access.kind.prefix(longestKind)
-    let name = access.name.count <= longestName ? access.name : access.name.prefix(longestName)
-    let via = access.via.count <= longestName ? access.via : access.via.prefix(longestName)
-    let viaSize = via.count > 0 ? 2 &+ via.count : 0
-    guard writer.room >= entryHeader &+ kind.count &+ name.count &+ viaSize else { return false }
-    writer.append(native: access.oid)
-    writer.append(native: access.classes)
+    let via = access.via
+    let viaSize = via.count > 0 ? 2 &+ min(via.count, longestName) : 0
+    let object = EncodedObject(access.encoded)
+    guard writer.room >= entryFrame &+ viaSize &+ (object?.head.count ?? headSize(access)) else { return false }
     let flags = via.count > 0 ? viaFlag : 0
+    writer.append(native: access.classes)
     writer.append(flags)
+    if let object { writer.append(object.head) } else { writeHead(access, into: &writer) }
+    if via.count > 0 {
+      writer.append(native: UInt16(truncatingIfNeeded: min(via.count, longestName)))
+      writer.append(via.prefix(longestName))
+    }
+    let counts = writer.count
+    writer.skip(4)
+    let read = encode(access.read, of: access, object, masked: access.masked, into: &writer)
+    writer.store(UInt16(truncatingIfNeeded: read), at: counts)
+    let written = encode(access.written, of: access, object, masked: .none, into: &writer)
+    writer.store(UInt16(truncatingIfNeeded: written), at: counts &+ 2)
+    if writer.overflowed {
+      writer.forgetOverflow()
+      writer.store(flags | cutFlag, at: start &+ 4)
+    }
+    return true
+  }
+
+  private static func headSize(_ access: AccessView) -> Int {
+    7 &+ min(access.kind.count, longestKind) &+ min(access.name.count, longestName)
+  }
+
+  private static func writeHead(_ access: AccessView, into writer: inout ByteWriter) {
+    let kind = access.kind.prefix(longestKind)
+    let name = access.name.prefix(longestName)
+    writer.append(native: access.oid)
     writer.append(UInt8(truncatingIfNeeded: kind.count))
     writer.append(kind)
     writer.append(native: UInt16(truncatingIfNeeded: name.count))
     writer.append(name)
-    if via.count > 0 {
-      writer.append(native: UInt16(truncatingIfNeeded: via.count))
-      writer.append(via)
+  }
+
+  /// For WardenObject.encoded.
+  static func encodeObject(_ object: AccessView, into writer: inout ByteWriter) {
+    var output = writer
+    ByteWriter.withScratch(headSize(object)) { head in
+      writeHead(object, into: &head)
+      EncodedObject.encode(head: head.written(since: 0), names: object.names, into: &output)
     }
-    let counts = writer.count
-    writer.skip(4)
-    let read = encode(access.read, of: access, masked: access.masked, into: &writer)
-    writer.store(UInt16(truncatingIfNeeded: read), at: counts)
-    let written = encode(access.written, of: access, masked: .none, into: &writer)
-    writer.store(UInt16(truncatingIfNeeded: written), at: counts &+ 2)
-    if writer.overflowed {
-      writer.forgetOverflow()
-      writer.store(flags | cutFlag, at: start &+ 8)
-    }
-    return true
+    writer = output
   }
 
   /// Returns how many columns were written; `writer` overflows where there are more.
   @inline(__always)
   private static func encode(
-    _ columns: Lent<Int16>, of access: AccessView, masked: Lent<Int16>, into writer: inout ByteWriter
+    _ columns: Lent<Int16>, of access: AccessView, _ object: EncodedObject?, masked: Lent<Int16>,
+    into writer: inout ByteWriter
   ) -> Int {
     guard let first = columns.element(at: 0) else { return 0 }
     if first <= 0 || masked.count > 0 { return encodeSlowly(columns, of: access, masked: masked, into: &writer) }
+    if let object { return copy(columns, of: object, into: &writer) }
     var count = 0
     for column in columns {
       let name = access.names.name(of: Int(column))
       guard writer.appendColumn(name, flags: 0) else { break }
+      count &+= 1
+    }
+    return count
+  }
+
+  /// Columns that follow each other are one piece.
+  @inline(__always)
+  private static func copy(_ columns: Lent<Int16>, of object: EncodedObject, into writer: inout ByteWriter) -> Int {
+    var count = 0
+    var index = 0
+    while index < columns.count, let column = columns.element(at: index) {
+      let first = Int(column)
+      var next = index &+ 1
+      while let following = columns.element(at: next), Int(following) == first &+ next &- index { next &+= 1 }
+      let names = object.columns(from: first, through: first &+ next &- index &- 1)
+      guard names.count > 0, names.count <= writer.room else {
+        return copySingly(columns, from: index, of: object, count, into: &writer)
+      }
+      writer.append(names)
+      count &+= next &- index
+      index = next
+    }
+    return count
+  }
+
+  /// Where not all fit, or not all are there.
+  private static func copySingly(
+    _ columns: Lent<Int16>, from start: Int, of object: EncodedObject, _ copied: Int, into writer: inout ByteWriter
+  ) -> Int {
+    var count = copied
+    for index in start..<max(columns.count, start) {
+      let column = Int(columns.element(at: index) ?? 0)
+      let name = object.columns(from: column, through: column)
+      guard writer.appendColumn(name.slice(1, name.count), flags: 0) else { break }
       count &+= 1
     }
     return count
@@ -171,7 +239,7 @@ enum AccessList {
 extension ByteWriter {
   /// Length and name; a name that is not known is a question mark.
   @inline(__always)
-  fileprivate mutating func appendColumn(_ name: ByteView, flags: UInt8) -> Bool {
+  mutating func appendColumn(_ name: ByteView, flags: UInt8) -> Bool {
     let name = name.count == 0 ? ByteView("?") : name.count <= 127 ? name : name.prefix(127)
     guard name.count < room else {
       fail()
@@ -211,13 +279,14 @@ extension Lent<Int16> {
   private let access: UnsafePointer<WardenAccess>
 
   @inline(__always)
-  fileprivate init(_ access: UnsafePointer<WardenAccess>) { unsafe self.access = access }
+  init(_ access: UnsafePointer<WardenAccess>) { unsafe self.access = access }
 
   var oid: UInt32 { unsafe access.pointee.object.pointee.oid }
   var classes: UInt32 { unsafe UInt32(truncatingIfNeeded: access.pointee.classes) }
   var kind: ByteView { unsafe ByteView(access.pointee.object.pointee.kind) }
   var name: ByteView { unsafe ByteView(access.pointee.object.pointee.name) }
   var via: ByteView { unsafe ByteView(access.pointee.via) }
+  var encoded: ByteView { unsafe ByteView(access.pointee.object.pointee.encoded) }
   var names: ColumnNames { unsafe ColumnNames(access.pointee.object) }
   var read: Lent<Int16> { unsafe Lent(access.pointee.read_columns, count: access.pointee.read_count) }
   var written: Lent<Int16> { unsafe Lent(access.pointee.written_columns, count: access.pointee.written_count) }

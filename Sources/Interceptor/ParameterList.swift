@@ -68,14 +68,18 @@ struct ParameterList {
 
   private func hides(_ index: Int) -> Bool { parameters.isSensitive(index) && mode != WARDEN_PARAMETERS_FULL }
 
+  @inline(__always)
   private func hasSecret(_ value: ByteView) -> Bool {
-    value.count >= Self.shortestSecret && Secrets.mayBe(in: value) && SecretWords.firstEnd(in: value) != nil
+    guard value.count >= Self.shortestSecret, !Self.isNumber(value), Secrets.mayBe(in: value) else { return false }
+    return SecretWords.firstEnd(in: value) != nil
   }
 
   private func write(_ index: Int, into writer: inout ByteWriter) {
     let value = parameters.value(index)
     if value.isNull { return writer.append("NULL") }
     if hidesAll || hides(index) { return writer.append("***") }
+    let isWhole = parameters.fullLength(index) <= value.count
+    if isWhole, Self.isNumber(value) { return writer.append(value) }
     let whole = max(parameters.fullLength(index), value.count)
     let kept = Self.kept(value, of: whole)
     guard hasSecret(value.prefix(kept)) else {
@@ -115,6 +119,20 @@ struct ParameterList {
       writer.append(" bytes]")
     }
     writer.append(0x22)
+  }
+
+  /// Nearly all are: digits, with whatever is between them in numbers and dates. Nothing of that needs quotes but white
+  /// space.
+  @inline(__always)
+  private static func isNumber(_ value: ByteView) -> Bool {
+    guard value.count <= 24 else { return false }
+    var index = 0
+    while index < value.count {
+      let byte = value[index]
+      if byte &- 0x2D > 0x39 &- 0x2D || byte == 0x2F { return false }
+      index &+= 1
+    }
+    return value.count > 0
   }
 
   /// As the server's array_out: what is empty, has one of `{}",\` or white space, or reads NULL.

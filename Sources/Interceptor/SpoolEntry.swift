@@ -13,6 +13,17 @@ public func warden_context_encode(_ session: UnsafePointer<WardenSession>, _ out
   unsafe writer.finish(out)
 }
 
+/// Encodes what records say of an object.
+@c @implementation
+public func warden_object_encode(_ object: UnsafePointer<WardenObject>, _ out: UnsafeMutablePointer<WardenBuffer>) {
+  var writer = unsafe ByteWriter(out)
+  var access = unsafe WardenAccess(
+    object: object, classes: 0, read_columns: nil, read_count: 0, written_columns: nil, written_count: 0,
+    masked_columns: nil, masked_count: 0, via: WardenText(bytes: nil, length: 0))
+  unsafe withUnsafePointer(to: &access) { unsafe AccessList.encodeObject(AccessView($0), into: &writer) }
+  unsafe writer.finish(out)
+}
+
 /// Appends a record to the ring of this backend.
 @c @implementation
 public func warden_ring_append(

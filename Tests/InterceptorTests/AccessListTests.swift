@@ -79,6 +79,56 @@ import Testing
     _ = try parsed(json)
   }
 
+  /// A list made from what was encoded before says the same.
+  @Test(arguments: [
+    Lender.Access(read: [1]), .init(read: [1, 2, 3]), .init(read: [2, 3]), .init(read: [1, 3]), .init(read: [3]),
+    .init(read: [1, 1, 2]), .init(read: [3, 2, 1]), .init(read: [1, 4]), .init(read: [4]), .init(read: [1, 32767]),
+    .init(read: [1, -5]), .init(read: [0]), .init(read: [-1, 2]), .init(read: [1, 2], masked: [2]), .init(read: []),
+    .init(classes: WARDEN_CLASS_UPDATE, read: [1, 2], written: [2, 3], via: "v"), .init(columns: []),
+    .init(columns: ["a", "", String(repeating: "c", count: 200)], read: [1, 2, 3]),
+    .init(name: String(repeating: "n", count: 600), kind: String(repeating: "k", count: 80), read: [1]),
+    .init(columns: (1...900).map { "column_\($0)" }, read: (1...900).map { $0 }, written: (1...900).map { $0 }),
+  ]) func encodedObjectsAreTheSame(_ access: Lender.Access) throws {
+    var encoded = access
+    encoded.isEncoded = true
+    let expected = try #require(json(access.classes, [access, access]))
+    if access.columns.count < 900, access.read != [1, -5] {
+      #expect(json(access.classes, [encoded, encoded]) == expected)
+    }
+    _ = try parsed(json(access.classes, [encoded, encoded]))
+  }
+
+  @Test func encodedBytesThatMakeNoSense() throws {
+    var random = SeededGenerator(state: 5)
+    for length in 0..<200 {
+      let ring = TestRing()
+      var bytes = (0..<length).map { _ in UInt8.random(in: 0...255, using: &random) }
+      if length > 8, length % 2 == 0 { bytes.replaceSubrange(0..<8, with: [20, 0, 0, 0, 3, 0, 0, 0]) }
+      var access = ring.lender.access(.init(read: [1, 2, 3], written: [2]))
+      var object = access.object.pointee
+      object.encoded = ring.lender.text(bytes)
+      access.object = UnsafePointer(ring.lender.list([object]))
+      let statement = WardenStatement(
+        classes: WARDEN_CLASS_READ, command: ring.lender.text("S"), accesses: ring.lender.list([access]),
+        access_count: 1, drops_extension: false)
+      var record = ring.lender.record()
+      record.statement = UnsafePointer(ring.lender.list([statement]))
+      #expect(ring.append(record) >= 0)
+      _ = try parsed(decode(ring.data)?["access"])
+    }
+  }
+
+  @Test func objectsThatDoNotFitAreNotEncoded() {
+    let lender = Lender()
+    let access = lender.access(.init(columns: (1...20).map { "c\($0)" }))
+    for capacity in [Int64.min, -1, 0, 7, 8, 40, 100] {
+      var out = lender.buffer(2000)
+      out.capacity = capacity
+      warden_object_encode(access.object, &out)
+      #expect(out.length == 0)
+    }
+  }
+
   @Test func noObjectsNoJSON() {
     #expect(json(WARDEN_CLASS_READ, []) == nil)
     let ring = TestRing()

@@ -189,7 +189,8 @@ struct TestObject: Sendable {
     WardenObject(
       catalog: catalog, oid: oid, schema: schema, flags: flags, kind: arena.text(kind), name: arena.text(name),
       ancestors: arena.array(ancestors), ancestor_count: Int64(ancestors.count),
-      columns: arena.array(columns.map { arena.text($0) }), column_count: Int64(columns.count))
+      columns: arena.array(columns.map { arena.text($0) }), column_count: Int64(columns.count),
+      encoded: WardenText(bytes: nil, length: 0))
   }
 }
 

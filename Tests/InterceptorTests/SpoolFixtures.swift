@@ -50,13 +50,19 @@ final class Lender {
     var written: [Int16] = []
     var masked: [Int16] = []
     var via: String?
+    var isEncoded = false
   }
 
   func access(_ access: Access) -> WardenAccess {
-    let object = WardenObject(
+    var object = WardenObject(
       catalog: 1259, oid: access.oid, schema: 2200, flags: 0, kind: text(access.kind), name: text(access.name),
       ancestors: nil, ancestor_count: 0, columns: list(access.columns.map { text($0) }),
-      column_count: Int64(access.columns.count))
+      column_count: Int64(access.columns.count), encoded: text(nil))
+    if access.isEncoded {
+      var encoded = buffer(1024 + 160 * access.columns.count)
+      warden_object_encode(&object, &encoded)
+      object.encoded = WardenText(bytes: encoded.bytes, length: encoded.length)
+    }
     return WardenAccess(
       object: list([object]), classes: access.classes,
       read_columns: list(access.read), read_count: Int64(access.read.count),

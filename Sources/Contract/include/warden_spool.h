@@ -164,6 +164,12 @@ typedef struct WardenRecord
  */
 void		warden_context_encode(const WardenSession *WARDEN_NONNULL session, WardenBuffer *WARDEN_NONNULL out);
 
+/*
+ * Encodes what records say of an object, once per change of it, for WardenObject.encoded. 1 kB and 160 bytes per column are
+ * always room enough; length 0 where it does not fit.
+ */
+void		warden_object_encode(const WardenObject *WARDEN_NONNULL object, WardenBuffer *WARDEN_NONNULL out);
+
 /* Results of warden_ring_append; others are the position of the record (for complete), 0 or more. */
 static const int64_t WARDEN_RING_FULL = -1;
 /* The ring's header contradicts itself: it was overwritten from outside. Nothing was changed. */

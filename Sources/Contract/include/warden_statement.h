@@ -71,6 +71,8 @@ typedef struct WardenObject
 	/* columns by attribute number - 1, unquoted; a dropped column is an empty text */
 	const WardenText *WARDEN_NULLABLE columns;
 	int64_t		column_count;
+	/* all this as records have it, as warden_object_encode made it; NULL: records are made from the above */
+	WardenText	encoded;
 } WardenObject;
 
 /* One object and what the statement does to it. */
