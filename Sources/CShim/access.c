@@ -275,6 +275,7 @@ static void
 executed(Oid function)
 {
 	bool		server_file = function < FirstNormalObjectId && reads_server_files(function);
+	WardenClasses classes;
 	WardenFacts facts;
 
 	if (function < FirstNormalObjectId && decodes_changes(function) && warden_any_masks && warden_anything_masked())
@@ -282,13 +283,58 @@ executed(Oid function)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("logical decoding is not open to sessions that see masked values"),
 				 errdetail("Changes are decoded with real values.")));
+	classes = WARDEN_CLASS_FUNCTION | (server_file ? WARDEN_CLASS_SERVER_FILE : 0);
+	if (warden_fast_path_call(function, classes))
+		return;
 	/* runs for every function of every plan: the built-in ones are let by without a look-up */
+	if (function >= FirstNormalObjectId)
+		warden_reached_function(function);
 	if (!server_file && (warden_guarded_classes & WARDEN_CLASS_FUNCTION) == 0)
 		return;
-	warden_facts_begin(&facts, "FUNCTION");
-	(void) warden_facts_access(&facts, warden_other_object(ProcedureRelationId, function),
-							   WARDEN_CLASS_FUNCTION | (server_file ? WARDEN_CLASS_SERVER_FILE : 0));
+	warden_facts_beside(&facts, "FUNCTION");
+	(void) warden_facts_access(&facts, warden_other_object(ProcedureRelationId, function), classes);
 	decide(&facts);
+}
+
+/* Reached before it is decided on: what is refused is named as well. */
+static void
+collect(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, void *arg)
+{
+	switch (access)
+	{
+		case OAT_DROP:
+			if (((ObjectAccessDrop *) arg)->dropflags & PERFORM_DELETION_INTERNAL)
+				break;
+			if (class_id == RelationRelationId && sub_id != 0)
+				warden_reached_object(class_id, object_id, sub_id, WARDEN_CLASS_ALTER | WARDEN_CLASS_DROP_COLUMN);
+			else
+				warden_reached_object(class_id, object_id, 0, class_id == LargeObjectRelationId ?
+									  WARDEN_CLASS_DELETE : WARDEN_CLASS_DROP);
+			break;
+		case OAT_TRUNCATE:
+			warden_reached_object(class_id, object_id, 0, WARDEN_CLASS_TRUNCATE);
+			break;
+		case OAT_POST_CREATE:
+			/* a column that is added changes its table */
+			if (arg == NULL || !((ObjectAccessPostCreate *) arg)->is_internal)
+				warden_reached_object(class_id, object_id, 0, sub_id == 0 ? WARDEN_CLASS_CREATE : WARDEN_CLASS_ALTER);
+			break;
+		case OAT_POST_ALTER:
+			if (arg == NULL || !((ObjectAccessPostAlter *) arg)->is_internal)
+				warden_reached_object(class_id, object_id, 0, WARDEN_CLASS_ALTER);
+			break;
+		default:
+			break;
+	}
+}
+
+/* Where it is not known yet, some callers are in no position to have it looked up. */
+static bool
+governs(ObjectAccessType access)
+{
+	if (access == OAT_FUNCTION_EXECUTE)
+		return warden_governed_known() || (warden_in_function_call() && warden_governed());
+	return access == OAT_POST_CREATE ? warden_governed_known() : warden_governed();
 }
 
 static void
@@ -299,8 +345,9 @@ warden_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int s
 	/* DROP EXTENSION pg_warden was allowed, by break-glass: its policy tables may be gone already */
 	if (warden_dropping_extension)
 		return;
-	if (access == OAT_FUNCTION_EXECUTE ? !warden_governed_known() : !warden_governed())
+	if (!governs(access))
 		return;
+	collect(access, class_id, object_id, sub_id, arg);
 	if (access == OAT_DROP)
 		dropped(class_id, object_id, sub_id, ((ObjectAccessDrop *) arg)->dropflags);
 	else if (access == OAT_TRUNCATE)

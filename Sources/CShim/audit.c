@@ -240,7 +240,22 @@ append_at_once(const WardenRecord *record)
 	return position;
 }
 
-/* Appends; waits for room, or refuses, as warden.audit_overflow says. */
+/* Waits a moment for room, or refuses, as warden.audit_overflow says. */
+static void
+wait_for_room(int slot)
+{
+	warden_wake_writer(slot);
+	if (warden_audit_overflow == WARDEN_OVERFLOW_REFUSE)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("the audit cannot take another record"),
+				 errdetail("The ring of this session is full and warden.audit_overflow is \"refuse\"."),
+				 errhint("Wait for the audit writer. A new session of a superuser has room: SELECT * FROM warden.status() tells what stops it.")));
+	CHECK_FOR_INTERRUPTS();
+	warden_wait_for_writer(slot, 50);
+}
+
+/* Appends; waits for room where there is none. */
 int64
 warden_ring_write(int index, int slot, const WardenRecord *record)
 {
@@ -252,15 +267,7 @@ warden_ring_write(int index, int slot, const WardenRecord *record)
 		position = try_append(index, slot, record);
 		if (position != WARDEN_RING_FULL || must_go_on(record))
 			break;
-		warden_wake_writer(slot);
-		if (warden_audit_overflow == WARDEN_OVERFLOW_REFUSE)
-			ereport(ERROR,
-					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-					 errmsg("the audit cannot take another record"),
-					 errdetail("The ring of this session is full and warden.audit_overflow is \"refuse\"."),
-					 errhint("Wait for the audit writer. A new session of a superuser has room: SELECT * FROM warden.status() tells what stops it.")));
-		CHECK_FOR_INTERRUPTS();
-		warden_wait_for_writer(slot, 50);
+		wait_for_room(slot);
 	}
 	if (position == WARDEN_RING_DAMAGED && !must_go_on(record))
 		ereport(ERROR,
@@ -344,7 +351,7 @@ describe(WardenRecord *record, const WardenFacts *facts, const WardenVerdict *ve
 	record->guard = verdict->guard;
 	record->session = warden_session_number;
 	record->statement_no = ++last_statement;
-	record->parent_no = warden_current_statement;
+	record->parent_no = warden_current_statement != 0 ? warden_current_statement : warden_fast_path_statement();
 	record->transaction = WARDEN_LOCAL_XID();
 	record->subtransaction = IsTransactionState() ? GetCurrentSubTransactionId() : 0;
 	record->context = warden_session_context;
@@ -471,6 +478,42 @@ amend(uint64 first, uint64 last, WardenOutcome outcome, const WardenCompletion *
 	record.statement = &statement;
 	record.completion = *completion;
 	record.withheld = withheld;
+	(void) append(&record);
+}
+
+/* Amendments may use the room that is kept for outcomes: not these, of which there can be many. */
+static bool
+has_room_to_spare(void)
+{
+	const WardenRing *ring = warden_ring_at(ring_index);
+
+	return ring->capacity - (ring->head - ring->tail) > 4 * 8192;
+}
+
+void
+warden_audit_reached(const WardenRecorded *recorded, const WardenStatement *reached, bool may_wait)
+{
+	WardenRecord record = {0};
+
+	if (recorded->position < 0 || ring_index < 0)
+		return;
+	while (may_wait && !has_room_to_spare())
+		wait_for_room(database_slot);
+	if (!has_room_to_spare())
+	{
+		warden_ring_at(ring_index)->lost++;
+		return;
+	}
+	record.event = WARDEN_EVENT_TRANSACTION;
+	record.at = GetCurrentTimestamp();
+	record.session = warden_session_number;
+	record.statement_no = recorded->statement_no;
+	record.transaction = WARDEN_LOCAL_XID();
+	record.context = warden_session_context;
+	record.statement = reached;
+	record.completion.rows = -1;
+	record.completion.bytes = -1;
+	record.completion.duration = -1;
 	(void) append(&record);
 }
 
@@ -615,16 +658,25 @@ warden_audit_append_own(const WardenRecord *record)
 }
 
 void
+warden_decide_statement(WardenVerdict *verdict, WardenRecorded *recorded, const WardenFacts *facts,
+						const WardenSource *source)
+{
+	warden_session_refresh();
+	SWIFT(warden_decide(&warden_session, &facts->statement, warden_texts(), verdict));
+	if (verdict->action != WARDEN_ACTION_BLOCK && verdict->action != WARDEN_ACTION_REQUIRE_APPROVAL)
+		return;
+	warden_audit_start(recorded, facts, verdict, source);
+	warden_refusal_told();
+	warden_raise(verdict);
+}
+
+void
 warden_decide_and_record(WardenRecorded *recorded, const WardenFacts *facts, const WardenSource *source)
 {
 	WardenVerdict verdict;
 
-	warden_session_refresh();
-	SWIFT(warden_decide(&warden_session, &facts->statement, warden_texts(), &verdict));
+	warden_decide_statement(&verdict, recorded, facts, source);
 	warden_audit_start(recorded, facts, &verdict, source);
-	if (verdict.action == WARDEN_ACTION_BLOCK || verdict.action == WARDEN_ACTION_REQUIRE_APPROVAL)
-		warden_refusal_told();
-	warden_raise(&verdict);
 }
 
 void
@@ -657,7 +709,6 @@ static void
 transaction_over(WardenOutcome outcome)
 {
 	subtransaction_count = 0;
-	warden_current_statement = 0;
 	if (transaction_position < 0 || ring_index < 0)
 		return;
 	warden_audit_sent();

@@ -77,6 +77,13 @@ warden_move_permissions(Query *query, RangeTblEntry *rte, Query *sub, RangeTblEn
 #define WARDEN_PROCESS_NUMBER() ((int) MyBackendId - 1)
 #endif
 
+/* 17: asking for a lock may be content with a stronger one. */
+#if PG_VERSION_NUM >= 170000
+#define WARDEN_LOCK_HELD(tag, mode) LockHeldByMe((tag), (mode), true)
+#else
+#define WARDEN_LOCK_HELD(tag, mode) LockHeldByMe((tag), (mode))
+#endif
+
 /* 16: what a check hook hands to its assign hook is the settings' memory, not malloc's. */
 #if PG_VERSION_NUM >= 160000
 #define WARDEN_GUC_MALLOC(size) guc_malloc(LOG, (size))

@@ -20,6 +20,7 @@ typedef struct Execution
 {
 	QueryDesc  *query;
 	WardenRecorded recorded;
+	WardenReached reached;
 	int64		rows;
 	struct Execution *next;
 	MemoryContextCallback leave;
@@ -55,13 +56,14 @@ execution_of(QueryDesc *query)
 }
 
 static void
-enter(QueryDesc *query, const WardenRecorded *recorded)
+enter(QueryDesc *query, const WardenRecorded *recorded, const WardenFacts *facts, int relations)
 {
 	MemoryContext memory = query->estate->es_query_cxt;
 	Execution  *execution = MemoryContextAlloc(memory, sizeof(Execution));
 
 	execution->query = query;
 	execution->recorded = *recorded;
+	warden_reached_begin(&execution->reached, &execution->recorded, facts, relations, memory);
 	execution->rows = 0;
 	execution->next = executions;
 	execution->leave.func = leave;
@@ -186,51 +188,185 @@ values_of(WardenSource *source, QueryDesc *query)
 	MemoryContextSwitchTo(caller);
 }
 
-static void
-start(QueryDesc *query, WardenRecorded *recorded)
-{
-	PlannedStmt *plan = query->plannedstmt;
-	WardenFacts facts;
-	WardenSource source;
+/* --- the record waits for the functions, which the start of the executor finds --- */
 
-	check_plan_subject(plan);
-	warden_facts_begin(&facts, GetCommandTagName(CreateCommandTag((Node *) plan)));
-	warden_plan_facts(&facts, plan, query->operation);
-	warden_source(&source, query->sourceText, plan->stmt_location, plan->stmt_len, plan->queryId);
-	values_of(&source, query);
-	if (facts.count == 0 && is_way_out(plan))
-		warden_record_allowed(recorded, &facts, &source);
-	else
-		warden_decide_and_record(recorded, &facts, &source);
+typedef struct Pending
+{
+	WardenRecorded recorded;
+	WardenFacts facts;
+	int			relations;		/* accesses that are known from the plan */
+	WardenSource source;
+	WardenVerdict verdict;
+} Pending;
+
+static Pending *pending = NULL;
+
+void
+warden_pending_record(void)
+{
+	Pending    *now = pending;
+
+	if (likely(now == NULL))
+		return;
+	pending = NULL;
+	warden_audit_start(&now->recorded, &now->facts, &now->verdict, &now->source);
+	/* what runs before the start is over is its child; the facts are not there any longer */
+	if (now->recorded.position >= 0)
+		warden_current_statement = now->recorded.statement_no;
+	now->facts.count = now->relations = 0;
+}
+
+bool
+warden_pending_function(Oid function)
+{
+	WardenFunction *facts;
+
+	if (pending == NULL)
+		return false;
+	facts = warden_function(function);
+	if (facts != NULL && !facts->is_mask)
+		(void) warden_facts_access(&pending->facts, &facts->object, WARDEN_CLASS_FUNCTION);
+	return true;
+}
+
+/* The guard that let it through is told in a buffer that other decisions use. */
+static void
+keep_guard(WardenVerdict *verdict)
+{
+	uint8	   *bytes;
+
+	if (verdict->guard.length <= 0)
+		return;
+	bytes = MemoryContextAlloc(warden_statement_memory(), verdict->guard.length);
+	memcpy(bytes, verdict->guard.bytes, verdict->guard.length);
+	verdict->guard.bytes = bytes;
+}
+
+/* A body that was stored parsed has no text: the server writes it anew. */
+static void
+source_of(WardenSource *source, QueryDesc *query)
+{
+	const PlannedStmt *plan = query->plannedstmt;
+	WardenFunction *function;
+
+	warden_source(source, query->sourceText, plan->stmt_location, plan->stmt_len, plan->queryId);
+	if (source->length == 0 && (function = warden_running_function()) != NULL)
+		warden_source(source, (const char *) warden_function_body(function).bytes, 0, 0, plan->queryId);
 }
 
 static void
-warden_ExecutorStart(QueryDesc *queryDesc, int eflags)
+decide(QueryDesc *query, Pending *statement)
 {
-	WardenRecorded recorded = {.position = -1};
-	bool		governed = !(eflags & EXEC_FLAG_EXPLAIN_ONLY) && !is_leaders_plan(queryDesc) && warden_governed() &&
-		!is_foreign_key_check(queryDesc);
-	WardenFrame frame;
+	PlannedStmt *plan = query->plannedstmt;
+	WardenFacts *facts = &statement->facts;
 
-	if (governed)
-		start(queryDesc, &recorded);
-	warden_frame_enter(&frame, &recorded, NULL);
+	warden_pending_record();
+	check_plan_subject(plan);
+	warden_facts_begin(facts, GetCommandTagName(CreateCommandTag((Node *) plan)));
+	/* first: it looks into the catalogs, which may change what facts point to */
+	source_of(&statement->source, query);
+	warden_plan_facts(facts, plan, query->operation);
+	values_of(&statement->source, query);
+	statement->verdict = (WardenVerdict) {.action = WARDEN_ACTION_ALLOW, .decision = WARDEN_DECISION_ALLOWED};
+	if (facts->count > 0 || !is_way_out(plan))
+		warden_decide_statement(&statement->verdict, &statement->recorded, facts, &statement->source);
+	else
+		warden_session_refresh();
+	keep_guard(&statement->verdict);
+	statement->relations = facts->count;
+	if (warden_reached_now == NULL)
+		warden_reached_in_planner(facts);
+	pending = statement;
+}
+
+static void
+pass_on_start(QueryDesc *query, int eflags)
+{
+	if (previous_start)
+		previous_start(query, eflags);
+	else
+		standard_ExecutorStart(query, eflags);
+}
+
+/* What plain EXPLAIN starts calls no function. */
+static void
+start_without_execution(QueryDesc *query, int eflags)
+{
+	WardenReached *outer = warden_reached_now;
+
+	warden_pending_record();
+	warden_reached_now = NULL;
 	PG_TRY();
 	{
-		if (previous_start)
-			previous_start(queryDesc, eflags);
-		else
-			standard_ExecutorStart(queryDesc, eflags);
+		pass_on_start(query, eflags);
+	}
+	PG_FINALLY();
+	{
+		warden_reached_now = outer;
+	}
+	PG_END_TRY();
+}
+
+static void
+start(QueryDesc *query, int eflags)
+{
+	uint64		parent = warden_current_statement;
+	Pending		statement = {.recorded = {.position = -1}};
+	WardenFrame frame;
+
+	decide(query, &statement);
+	warden_frame_enter(&frame, &statement.recorded, NULL);
+	PG_TRY();
+	{
+		pass_on_start(query, eflags);
+		if (pending == &statement)
+		{
+			pending = NULL;
+			warden_audit_start(&statement.recorded, &statement.facts, &statement.verdict, &statement.source);
+		}
 	}
 	PG_CATCH();
 	{
+		/* the statement failed before it was recorded: permissions, most often */
+		if (pending == &statement)
+			warden_pending_record();
+		warden_current_statement = parent;
 		warden_frame_failed(&frame);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
 	warden_frame_leave(&frame);
-	if (recorded.position >= 0)
-		enter(queryDesc, &recorded);
+	warden_current_statement = parent;
+	if (statement.recorded.position >= 0)
+		enter(query, &statement.recorded, &statement.facts, statement.relations);
+}
+
+static void
+warden_ExecutorStart(QueryDesc *queryDesc, int eflags)
+{
+	if (is_leaders_plan(queryDesc) || !warden_governed() || is_foreign_key_check(queryDesc))
+		pass_on_start(queryDesc, eflags);
+	else if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
+		start_without_execution(queryDesc, eflags);
+	else
+		start(queryDesc, eflags);
+}
+
+/* --- the run --- */
+
+/* The partitions that rows were routed to, which the plan does not name. */
+static void
+reach_partitions(QueryDesc *query)
+{
+	ListCell   *cell;
+
+	foreach(cell, query->estate->es_tuple_routing_result_relations)
+	{
+		ResultRelInfo *partition = lfirst(cell);
+
+		warden_reached_object(RelationRelationId, RelationGetRelid(partition->ri_RelationDesc), 0,
+							  WARDEN_CLASS_INSERT);
+	}
 }
 
 /* What holds while code of the execution runs. */
@@ -238,17 +374,22 @@ typedef struct ExecutionFrame
 {
 	WardenFrame frame;
 	uint64		parent;
+	WardenReached *outer;
 	ForeignKeyMark mark;
 } ExecutionFrame;
 
 static void
-go_in(ExecutionFrame *here, Execution *execution)
+go_in(ExecutionFrame *here, Execution *execution, const QueryDesc *query)
 {
 	here->parent = warden_current_statement;
+	here->outer = warden_reached_now;
 	lift_mark(&here->mark);
 	if (execution == NULL)
 		return;
 	warden_current_statement = execution->recorded.statement_no;
+	/* the table that CREATE TABLE AS makes is made while its query runs */
+	if (warden_reached_now == NULL || query->dest == NULL || query->dest->mydest != DestIntoRel)
+		warden_reached_now = &execution->reached;
 	warden_frame_enter(&here->frame, &execution->recorded, NULL);
 }
 
@@ -257,6 +398,25 @@ come_out(const ExecutionFrame *here)
 {
 	put_mark_back(&here->mark);
 	warden_current_statement = here->parent;
+	warden_reached_now = here->outer;
+}
+
+static void
+leave_frame(ExecutionFrame *here, const Execution *execution)
+{
+	come_out(here);
+	if (execution)
+		warden_frame_leave(&here->frame);
+}
+
+static void
+fail(ExecutionFrame *here, Execution *execution)
+{
+	come_out(here);
+	if (execution == NULL)
+		return;
+	warden_reached_tell(&execution->reached, true);
+	warden_frame_failed(&here->frame);
 }
 
 /*
@@ -283,25 +443,24 @@ warden_ExecutorRun(WARDEN_RUN_ARGS)
 	Execution  *execution = executions ? execution_of(queryDesc) : NULL;
 	ExecutionFrame here;
 
-	go_in(&here, execution);
+	go_in(&here, execution, queryDesc);
 	PG_TRY();
 	{
 		if (previous_run)
 			previous_run(WARDEN_RUN_PASS);
 		else
 			standard_ExecutorRun(WARDEN_RUN_PASS);
+		/* a cursor may never come to its end */
+		if (execution && count != 0)
+			warden_reached_tell(&execution->reached, false);
 	}
 	PG_CATCH();
 	{
-		come_out(&here);
-		if (execution)
-			warden_frame_failed(&here.frame);
+		fail(&here, execution);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	come_out(&here);
-	if (execution)
-		warden_frame_leave(&here.frame);
+	leave_frame(&here, execution);
 	if (execution)
 		count_rows(execution, queryDesc);
 }
@@ -312,25 +471,26 @@ warden_ExecutorFinish(QueryDesc *queryDesc)
 	Execution  *execution = executions ? execution_of(queryDesc) : NULL;
 	ExecutionFrame here;
 
-	go_in(&here, execution);
+	go_in(&here, execution, queryDesc);
 	PG_TRY();
 	{
 		if (previous_finish)
 			previous_finish(queryDesc);
 		else
 			standard_ExecutorFinish(queryDesc);
+		if (execution)
+		{
+			reach_partitions(queryDesc);
+			warden_reached_tell(&execution->reached, false);
+		}
 	}
 	PG_CATCH();
 	{
-		come_out(&here);
-		if (execution)
-			warden_frame_failed(&here.frame);
+		fail(&here, execution);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	come_out(&here);
-	if (execution)
-		warden_frame_leave(&here.frame);
+	leave_frame(&here, execution);
 }
 
 static void

@@ -10,8 +10,6 @@
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_language.h"
-#include "catalog/pg_proc.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -28,7 +26,6 @@
 #include "utils/timestamp.h"
 
 static planner_hook_type previous_planner = NULL;
-static needs_fmgr_hook_type previous_needs_fmgr = NULL;
 
 /* Set on the inner reference of a redirected relation. */
 static bool
@@ -709,6 +706,7 @@ plan_masked(Query *parse, const char *query_string, int cursor_options, ParamLis
 	PlannedStmt *plan;
 	bool		maskable = false;
 
+	warden_via_stamp(parse);
 	if (warden_any_masks)
 	{
 		warden_session_refresh();
@@ -736,6 +734,8 @@ warden_planner(Query *parse, const char *query_string, int cursor_options, Param
 
 	if (!warden_governed())
 		return pass_to_planner(parse, query_string, cursor_options, params);
+	warden_pending_record();
+	warden_reached_planning();
 	warden_frame_enter(&frame, NULL, query_string);
 	PG_TRY();
 	{
@@ -752,36 +752,9 @@ warden_planner(Query *parse, const char *query_string, int cursor_options, Param
 	return plan;
 }
 
-/*
- * SQL functions that return sets are inlined by the planner after our hook has run. Saying that they need the
- * function manager's hook stops that; their bodies are then planned on their own, and pass the hook.
- */
-static bool
-warden_needs_fmgr(Oid function)
-{
-	HeapTuple	tuple;
-	bool		needs = false;
-
-	if (previous_needs_fmgr && previous_needs_fmgr(function))
-		return true;
-	if (function < FirstNormalObjectId || !warden_any_masks || !warden_governed_known())
-		return false;
-	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-	if (HeapTupleIsValid(tuple))
-	{
-		Form_pg_proc form = (Form_pg_proc) GETSTRUCT(tuple);
-
-		needs = form->prolang == SQLlanguageId && form->proretset;
-		ReleaseSysCache(tuple);
-	}
-	return needs;
-}
-
 void
 warden_masking_install(void)
 {
 	previous_planner = planner_hook;
 	planner_hook = warden_planner;
-	previous_needs_fmgr = needs_fmgr_hook;
-	needs_fmgr_hook = warden_needs_fmgr;
 }

@@ -374,7 +374,7 @@ other_flags(const ObjectAddress *address, Oid schema)
 }
 
 WardenObject *
-warden_other_object(Oid class_id, Oid object_id)
+warden_existing_object(Oid class_id, Oid object_id)
 {
 	MemoryContext caller = MemoryContextSwitchTo(warden_statement_memory());
 	ObjectAddress address = {class_id, object_id, 0};
@@ -405,7 +405,25 @@ warden_other_object(Oid class_id, Oid object_id)
 	}
 	object->flags = other_flags(&address, object->schema);
 	object->kind = warden_text(kind ? kind : "object");
-	object->name = warden_text(name ? name : psprintf("%u", object_id));
+	object->name = warden_text(name);
+	MemoryContextSwitchTo(caller);
+	return name ? object : NULL;
+}
+
+WardenObject *
+warden_other_object(Oid class_id, Oid object_id)
+{
+	WardenObject *object = warden_existing_object(class_id, object_id);
+	MemoryContext caller;
+
+	if (object != NULL)
+		return object;
+	caller = MemoryContextSwitchTo(warden_statement_memory());
+	object = palloc0(sizeof(WardenObject));
+	object->catalog = class_id;
+	object->oid = object_id;
+	object->kind = warden_text("object");
+	object->name = warden_text(psprintf("%u", object_id));
 	MemoryContextSwitchTo(caller);
 	return object;
 }

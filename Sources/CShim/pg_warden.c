@@ -26,10 +26,12 @@ _PG_init(void)
 	if (IsBinaryUpgrade)
 		return;
 	warden_governed_init();
+	warden_function_init();
 	warden_spool_install();
 	warden_writer_register();
 	warden_audit_install();
 	warden_masking_install();
+	warden_running_install();
 	warden_executor_install();
 	warden_utility_install();
 	warden_access_install();

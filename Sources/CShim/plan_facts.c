@@ -34,24 +34,49 @@ columns_of(Bitmapset *set, int64_t *count)
 	return columns;
 }
 
+/* Both lists are in order; so is the result. */
+static const int16_t *
+merge_columns(const int16_t *one, int64_t one_count, const int16_t *other, int64_t other_count, int64_t *count)
+{
+	int16_t    *merged = MemoryContextAlloc(warden_statement_memory(), sizeof(int16_t) * (one_count + other_count));
+	int64_t		i = 0;
+	int64_t		j = 0;
+
+	for (*count = 0; i < one_count || j < other_count; (*count)++)
+	{
+		int16_t		next = j == other_count || (i < one_count && one[i] <= other[j]) ? one[i] : other[j];
+
+		i += i < one_count && one[i] == next;
+		j += j < other_count && other[j] == next;
+		merged[*count] = next;
+	}
+	return merged;
+}
+
+/* A relation may be there more than once, with other columns each time. */
+static void
+add_set(const int16_t **columns, int64_t *count, Bitmapset *set)
+{
+	int64_t		more_count;
+	const int16_t *more = columns_of(set, &more_count);
+
+	if (more_count == 0)
+		return;
+	if (*count == 0)
+	{
+		*columns = more;
+		*count = more_count;
+	}
+	else
+		*columns = merge_columns(*columns, *count, more, more_count, count);
+}
+
 static void
 add_columns(WardenAccess *access, WardenPermissions *permissions)
 {
-	Bitmapset  *written;
-
-	/* a relation may be there more than once; the first with columns tells, the rest add their classes */
-	if (access->read_count == 0)
-		access->read_columns = columns_of(permissions->selectedCols, &access->read_count);
-	if (access->written_count == 0)
-	{
-		if (permissions->insertedCols == NULL)
-			written = permissions->updatedCols;
-		else if (permissions->updatedCols == NULL)
-			written = permissions->insertedCols;
-		else
-			written = bms_union(permissions->insertedCols, permissions->updatedCols);
-		access->written_columns = columns_of(written, &access->written_count);
-	}
+	add_set(&access->read_columns, &access->read_count, permissions->selectedCols);
+	add_set(&access->written_columns, &access->written_count, permissions->insertedCols);
+	add_set(&access->written_columns, &access->written_count, permissions->updatedCols);
 }
 
 /* --- does a condition keep rows out? --- */
@@ -400,6 +425,15 @@ modify_classes(ModifyTable *node, PlannedStmt *plan)
 }
 
 static void
+modifies(WardenFacts *facts, RangeTblEntry *rte, WardenClasses classes)
+{
+	WardenRelation *relation = rte->rtekind == RTE_RELATION ? warden_relation(rte->relid) : NULL;
+
+	if (relation != NULL)
+		(void) warden_facts_access_via(facts, &relation->object, classes, warden_via(rte));
+}
+
+static void
 find_modifications(Plan *plan, Modified *modified)
 {
 	List	   *below;
@@ -416,14 +450,9 @@ find_modifications(Plan *plan, Modified *modified)
 		WardenClasses classes = modify_classes(node, modified->plan);
 
 		/* of an updatable view the nominal relation may be the view: the table is the first result relation */
-		if (rte->rtekind == RTE_RELATION)
-			warden_facts_relation(modified->facts, rte->relid, classes);
+		modifies(modified->facts, rte, classes);
 		foreach(cell, node->resultRelations)
-		{
-			rte = rt_fetch(lfirst_int(cell), modified->plan->rtable);
-			if (rte->rtekind == RTE_RELATION)
-				warden_facts_relation(modified->facts, rte->relid, classes);
-		}
+			modifies(modified->facts, rt_fetch(lfirst_int(cell), modified->plan->rtable), classes);
 	}
 	below = children(plan);
 	foreach(cell, below)
@@ -465,8 +494,9 @@ add_relation(WardenFacts *facts, PlannedStmt *plan, RangeTblEntry *rte)
 	relation = warden_relation(rte->relid);
 	if (relation == NULL)
 		return;
-	access = warden_facts_access(facts, &relation->object,
-								 (permissions->requiredPerms & ACL_SELECT) ? WARDEN_CLASS_READ : 0);
+	access = warden_facts_access_via(facts, &relation->object,
+									 (permissions->requiredPerms & ACL_SELECT) ? WARDEN_CLASS_READ : 0,
+									 warden_via(rte));
 	/* SELECT … FOR UPDATE of the audit would hold up its writer */
 	if ((relation->object.flags & WARDEN_OBJECT_AUDIT) && (permissions->requiredPerms & ACL_UPDATE))
 	{
@@ -476,6 +506,19 @@ add_relation(WardenFacts *facts, PlannedStmt *plan, RangeTblEntry *rte)
 	add_columns(access, permissions);
 	if (relation->maskable && access->read_count > 0)
 		warden_facts_masked(access, relation);
+}
+
+/* What OLD and NEW of a rule's action stand for is not touched by the action. */
+static void
+drop_idle(WardenFacts *facts)
+{
+	int			kept = 0;
+
+	for (int i = 0; i < facts->count; i++)
+		if (facts->accesses[i].classes != 0)
+			facts->accesses[kept++] = facts->accesses[i];
+	facts->count = kept;
+	facts->statement.access_count = kept;
 }
 
 void
@@ -488,7 +531,8 @@ warden_plan_facts(WardenFacts *facts, PlannedStmt *plan, CmdType operation)
 	{
 		RangeTblEntry *rte = lfirst(cell);
 
-		if (rte->rtekind == RTE_RELATION)
+		/* a view that was put in its place, too, where its reference has the permissions (16) */
+		if (rte->rtekind == RTE_RELATION || (rte->rtekind == RTE_SUBQUERY && OidIsValid(rte->relid)))
 			add_relation(facts, plan, rte);
 	}
 	if (operation == CMD_SELECT && !plan->hasModifyingCTE)
@@ -499,4 +543,5 @@ warden_plan_facts(WardenFacts *facts, PlannedStmt *plan, CmdType operation)
 	find_modifications(plan->planTree, &modified);
 	foreach(cell, plan->subplans)
 		find_modifications(lfirst(cell), &modified);
+	drop_idle(facts);
 }

@@ -146,6 +146,36 @@ extern Oid warden_topmost(Oid relid);
 extern bool warden_is_ancestor(Oid ancestor, Oid relid);
 /* Facts of any other object, in the statement's memory. */
 extern WardenObject *warden_other_object(Oid class_id, Oid object_id);
+/* The same; NULL where the object is not there, or not to be seen yet. */
+extern WardenObject *warden_existing_object(Oid class_id, Oid object_id);
+
+/* --- function.c --- */
+
+/* Facts of a user's function, cached. Texts stay valid as long as the backend. */
+typedef struct WardenFunction
+{
+	Oid			oid;			/* key */
+	bool		valid;
+	bool		runs_statements;	/* and is not put in the place of its call by the planner */
+	bool		returns_set_in_sql;
+	bool		is_mask;		/* one of pg_warden's masks */
+	bool		has_parsed_body;	/* BEGIN ATOMIC … END, RETURN … */
+	bool		body_is_known;
+	WardenObject object;
+	WardenText	via;			/* "function shop.f(integer)" */
+	WardenText	body;
+} WardenFunction;
+
+/* NULL for a function that does not exist. */
+extern WardenFunction *warden_function(Oid function);
+/* The text of a body that was stored parsed; NULL for others. */
+extern WardenText warden_function_body(WardenFunction *function);
+extern void warden_function_init(void);
+
+/* --- running.c --- */
+/* The innermost user's function that is running; NULL where none is. */
+extern WardenFunction *warden_running_function(void);
+extern void warden_running_install(void);
 
 /* --- session.c --- */
 extern WardenSession warden_session;
@@ -195,7 +225,12 @@ typedef struct WardenFacts
 
 extern MemoryContext warden_statement_memory(void);
 extern void warden_facts_begin(WardenFacts *facts, const char *command);
+/* The same for facts that are used up at once, beside those of a statement that is about to be recorded. */
+extern void warden_facts_beside(WardenFacts *facts, const char *command);
 extern WardenAccess *warden_facts_access(WardenFacts *facts, const WardenObject *object, WardenClasses classes);
+/* The same for an object that was reached through something; another way to it is an access of its own. */
+extern WardenAccess *warden_facts_access_via(WardenFacts *facts, const WardenObject *object, WardenClasses classes,
+											 WardenText via);
 extern void warden_facts_relation(WardenFacts *facts, Oid relid, WardenClasses classes);
 
 /* --- plan_facts.c --- */
@@ -207,10 +242,24 @@ extern void warden_facts_masked(WardenAccess *access, WardenRelation *relation);
 /* --- utility_facts.c --- */
 extern void warden_utility_facts(WardenFacts *facts, PlannedStmt *pstmt, const char *query, bool *has_secret);
 
+/* --- utility_objects.c --- */
+/*
+ * Classes and objects of statements that change neither definitions nor rows; true where they are all that is to be
+ * told of it.
+ */
+extern bool warden_utility_objects(WardenFacts *facts, Node *stmt);
+
 /* --- executor.c, utility.c, access.c, masking.c: the hooks --- */
 extern void warden_executor_install(void);
 extern void warden_utility_install(void);
 extern void warden_access_install(void);
+/*
+ * executor.c: a statement that was decided on is recorded when it is known which functions it calls, before it does
+ * anything. Whatever makes facts of its own has it recorded first.
+ */
+extern void warden_pending_record(void);
+/* True where the function is one of a statement that is about to be recorded. */
+extern bool warden_pending_function(Oid function);
 /* access.c: the utility statement under way drops our extension */
 extern bool warden_dropping_extension;
 /* cluster.c: in every database, what would take governance away from another */
@@ -245,6 +294,12 @@ warden_stamp(const RangeTblEntry *rte, WardenStamp stamp, int *length)
 
 /* Stamps a reference, or changes its stamp; in the current memory context. The value has no semicolon. */
 extern void warden_stamp_set(RangeTblEntry *rte, WardenStamp stamp, const char *value);
+
+/* --- via.c --- */
+/* Stamps the relations of a rewritten query that views and rules stand before. */
+extern void warden_via_stamp(Query *query);
+/* "view shop.v", "function shop.f()", or both; of no reference (NULL): the function alone. NULL where nothing is. */
+extern WardenText warden_via(const RangeTblEntry *rte);
 
 /* --- masking.c --- */
 extern bool warden_columns_masked(WardenRelation *relation, bool *masked);
@@ -377,10 +432,66 @@ extern uint64 warden_audit_statements(void);
 extern int64 warden_ring_write(int ring, int slot, const WardenRecord *record);
 /* For the writer: a record in its own ring; false where there is no room. */
 extern bool warden_audit_append_own(const WardenRecord *record);
+/* Decides; where the verdict refuses, records and raises. */
+extern void warden_decide_statement(WardenVerdict *verdict, WardenRecorded *recorded, const WardenFacts *facts,
+									const WardenSource *source);
 /* Decides; records; raises where the verdict refuses. */
 extern void warden_decide_and_record(WardenRecorded *recorded, const WardenFacts *facts, const WardenSource *source);
 /* Records what is never refused. */
 extern void warden_record_allowed(WardenRecorded *recorded, const WardenFacts *facts, const WardenSource *source);
+
+/* Appends objects that a recorded statement reached while it ran. */
+extern void warden_audit_reached(const WardenRecorded *recorded, const WardenStatement *reached, bool may_wait);
+
+/* --- reached.c --- */
+typedef struct WardenKnown
+{
+	Oid			class_id;
+	Oid			object_id;
+	WardenClasses classes;
+} WardenKnown;
+
+/* What a running statement has reached that its record does not name. */
+typedef struct WardenReached
+{
+	const WardenRecorded *recorded;
+	WardenText	command;
+	WardenKnown *known;			/* what the record names */
+	int			known_count;
+	MemoryContext parent;		/* outlives the statement */
+	MemoryContext memory;		/* NULL until something is reached */
+	struct HTAB *index;
+	List	   *objects;
+} WardenReached;
+
+/* Of the statement under way; NULL where none is recorded. */
+extern WardenReached *warden_reached_now;
+/* `first`: the accesses of the facts before it need not be remembered. */
+extern void warden_reached_begin(WardenReached *reached, const WardenRecorded *recorded, const WardenFacts *facts,
+								 int first, MemoryContext parent);
+extern void warden_reached_end(WardenReached *reached);
+/* The statement under way reaches an object; `column` where one of its columns is dropped, else 0. */
+extern void warden_reached_object(Oid class_id, Oid object_id, int column, WardenClasses classes);
+extern void warden_reached_function(Oid function);
+/* Planning begins: what an earlier one evaluated was for a statement that never began. */
+extern void warden_reached_planning(void);
+/* Functions that the planner evaluated for the statement that begins now, at top level; the list is emptied. */
+extern void warden_reached_in_planner(WardenFacts *facts);
+/* At the end of the statement, or of a part of it: records what was reached. */
+extern void warden_reached_tell(WardenReached *reached, bool failed);
+
+/* --- fast_path.c --- */
+extern bool warden_in_function_call(void);
+/* The function call under way that came by the protocol's fast path, and was recorded; NULL outside of one. */
+extern WardenReached *warden_fast_path(void);
+/* Decides on and records such a call, with its function; false where the function is called from elsewhere. */
+extern bool warden_fast_path_call(Oid function, WardenClasses classes);
+extern uint64 warden_fast_path_statement(void);
+
+/* --- copy_routing.c --- */
+/* The partitions that COPY FROM writes to: where their counters stand before it, NULL where it is of no such table. */
+extern List *warden_copy_routing_before(CopyStmt *stmt);
+extern void warden_copy_routing_after(CopyStmt *stmt, List *before);
 
 /* --- failures.c --- */
 

@@ -16,25 +16,23 @@ warden_statement_memory(void)
 }
 
 void
-warden_facts_begin(WardenFacts *facts, const char *command)
+warden_facts_beside(WardenFacts *facts, const char *command)
 {
-	MemoryContextReset(warden_statement_memory());
 	memset(facts, 0, sizeof(*facts));
 	facts->statement.command = warden_text(command);
 }
 
-WardenAccess *
-warden_facts_access(WardenFacts *facts, const WardenObject *object, WardenClasses classes)
+void
+warden_facts_begin(WardenFacts *facts, const char *command)
 {
-	WardenAccess *access;
+	warden_pending_record();
+	MemoryContextReset(warden_statement_memory());
+	warden_facts_beside(facts, command);
+}
 
-	facts->statement.classes |= classes;
-	for (int i = 0; i < facts->count; i++)
-		if (facts->accesses[i].object == object)
-		{
-			facts->accesses[i].classes |= classes;
-			return &facts->accesses[i];
-		}
+static WardenAccess *
+next_access(WardenFacts *facts)
+{
 	if (facts->count == facts->room)
 	{
 		int			room = Max(4, facts->room * 2);
@@ -45,13 +43,53 @@ warden_facts_access(WardenFacts *facts, const WardenObject *object, WardenClasse
 		facts->accesses = larger;
 		facts->room = room;
 	}
-	access = &facts->accesses[facts->count++];
+	return &facts->accesses[facts->count++];
+}
+
+static bool
+is_same(WardenText one, WardenText other)
+{
+	return one.length == other.length && (one.bytes == other.bytes || memcmp(one.bytes, other.bytes, one.length) == 0);
+}
+
+static WardenAccess *
+new_access(WardenFacts *facts, const WardenObject *object, WardenClasses classes, WardenText via)
+{
+	WardenAccess *access = next_access(facts);
+
 	memset(access, 0, sizeof(*access));
 	access->object = object;
 	access->classes = classes;
+	access->via = via;
 	facts->statement.accesses = facts->accesses;
 	facts->statement.access_count = facts->count;
 	return access;
+}
+
+WardenAccess *
+warden_facts_access_via(WardenFacts *facts, const WardenObject *object, WardenClasses classes, WardenText via)
+{
+	facts->statement.classes |= classes;
+	for (int i = 0; i < facts->count; i++)
+		if (facts->accesses[i].object == object && is_same(facts->accesses[i].via, via))
+		{
+			facts->accesses[i].classes |= classes;
+			return &facts->accesses[i];
+		}
+	return new_access(facts, object, classes, via);
+}
+
+WardenAccess *
+warden_facts_access(WardenFacts *facts, const WardenObject *object, WardenClasses classes)
+{
+	facts->statement.classes |= classes;
+	for (int i = 0; i < facts->count; i++)
+		if (facts->accesses[i].object == object)
+		{
+			facts->accesses[i].classes |= classes;
+			return &facts->accesses[i];
+		}
+	return new_access(facts, object, classes, warden_via(NULL));
 }
 
 void

@@ -113,9 +113,21 @@ copy_through_query(PlannedStmt *pstmt)
 }
 
 static void
-complete(UtilityCall *call, WardenRecorded *recorded)
+run(const UtilityCall *call)
+{
+	CopyStmt   *copy = IsA(call->pstmt->utilityStmt, CopyStmt) ? (CopyStmt *) call->pstmt->utilityStmt : NULL;
+	List	   *before = copy ? warden_copy_routing_before(copy) : NIL;
+
+	pass_on(call);
+	if (copy)
+		warden_copy_routing_after(copy, before);
+}
+
+static void
+complete(UtilityCall *call, WardenRecorded *recorded, WardenReached *reached)
 {
 	uint64		parent = warden_current_statement;
+	WardenReached *outer = warden_reached_now;
 	QueryCompletion completion = {0};
 	QueryCompletion *given = call->qc;
 	WardenFrame frame;
@@ -126,21 +138,29 @@ complete(UtilityCall *call, WardenRecorded *recorded)
 		call->qc = &completion;
 	}
 	if (recorded->position >= 0)
+	{
 		warden_current_statement = recorded->statement_no;
+		warden_reached_now = reached;
+	}
 	warden_frame_enter(&frame, recorded, call->queryString);
 	PG_TRY();
 	{
-		pass_on(call);
+		run(call);
+		warden_reached_tell(reached, false);
 	}
 	PG_CATCH();
 	{
 		warden_current_statement = parent;
+		warden_reached_now = outer;
+		warden_reached_tell(reached, true);
 		warden_frame_failed(&frame);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
 	warden_frame_leave(&frame);
 	warden_current_statement = parent;
+	warden_reached_now = outer;
+	warden_reached_end(reached);
 	warden_audit_end(recorded, command_tag_display_rowcount(call->qc->commandTag) ? (int64) call->qc->nprocessed : -1);
 	call->qc = given;
 }
@@ -158,6 +178,7 @@ static void
 transaction_control(UtilityCall *call)
 {
 	WardenRecorded recorded = {.position = -1};
+	WardenReached reached;
 	WardenFacts facts;
 	WardenSource source;
 	TransactionStmtKind kind = ((TransactionStmt *) call->pstmt->utilityStmt)->kind;
@@ -167,7 +188,8 @@ transaction_control(UtilityCall *call)
 	source.of_transaction = kind == TRANS_STMT_ROLLBACK_TO;
 	warden_utility_facts(&facts, call->pstmt, call->queryString, &source.has_secret);
 	warden_record_allowed(&recorded, &facts, &source);
-	complete(call, &recorded);
+	warden_reached_begin(&reached, &recorded, &facts, 0, CurrentMemoryContext);
+	complete(call, &recorded, &reached);
 	if (kind == TRANS_STMT_COMMIT_PREPARED || kind == TRANS_STMT_ROLLBACK_PREPARED)
 		warden_prepared_finish(MyDatabaseId);
 }
@@ -176,6 +198,7 @@ static void
 governed_utility(UtilityCall *call)
 {
 	WardenRecorded recorded = {.position = -1};
+	WardenReached reached;
 	WardenFacts facts;
 	WardenSource source;
 	bool		withheld;
@@ -188,6 +211,7 @@ governed_utility(UtilityCall *call)
 	warden_utility_facts(&facts, call->pstmt, call->queryString, &source.has_secret);
 	source.has_secret |= withheld;
 	warden_decide_and_record(&recorded, &facts, &source);
+	warden_reached_begin(&reached, &recorded, &facts, 0, CurrentMemoryContext);
 	if (warden_any_masks)
 		warden_refuse_masked_ddl(call->pstmt->utilityStmt);
 	if (IsA(call->pstmt->utilityStmt, CopyStmt))
@@ -199,7 +223,7 @@ governed_utility(UtilityCall *call)
 		List	   *views = warden_mask_views_aside(call->pstmt->utilityStmt);
 		List	   *leavers = warden_masks_leaving(call->pstmt->utilityStmt);
 
-		complete(call, &recorded);
+		complete(call, &recorded, &reached);
 		warden_mask_views_restore(views);
 		warden_masks_keep(leavers);
 	}

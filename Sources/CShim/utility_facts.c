@@ -183,10 +183,6 @@ grant_facts(WardenFacts *facts, GrantStmt *stmt)
 		foreach(cell, stmt->objects)
 			if (get_namespace_oid(strVal(lfirst(cell)), true) == warden_catalog.schema)
 				warden_facts_relation(facts, warden_catalog.audit_record, WARDEN_CLASS_GRANT);
-	if (stmt->targtype != ACL_TARGET_OBJECT || stmt->objtype != OBJECT_TABLE)
-		return;
-	foreach(cell, stmt->objects)
-		named_relation(facts, lfirst(cell), WARDEN_CLASS_GRANT);
 }
 
 static bool
@@ -452,9 +448,6 @@ relation_facts(WardenFacts *facts, Node *stmt, const char *tag)
 		case T_ClusterStmt:
 			named_relation(facts, ((ClusterStmt *) stmt)->relation, WARDEN_CLASS_OTHER_DDL);
 			break;
-		case T_ReindexStmt:
-			facts->statement.classes |= WARDEN_CLASS_OTHER_DDL;
-			break;
 		default:
 			facts->statement.classes |= classes_by_tag(tag);
 	}
@@ -516,15 +509,11 @@ statement_classes(WardenFacts *facts, Node *stmt)
 			return true;
 		case T_CreateRoleStmt:
 		case T_AlterRoleStmt:
-		case T_AlterRoleSetStmt:
 			facts->statement.classes |= WARDEN_CLASS_ROLE;
 			return true;
 		case T_DropdbStmt:
 		case T_DropRoleStmt:
 			cluster_facts(facts, stmt);
-			return true;
-		case T_GrantRoleStmt:
-			facts->statement.classes |= WARDEN_CLASS_GRANT;
 			return true;
 		case T_VariableSetStmt:
 		case T_DiscardStmt:
@@ -532,13 +521,6 @@ statement_classes(WardenFacts *facts, Node *stmt)
 			return true;
 		case T_TransactionStmt:
 			facts->statement.classes |= WARDEN_CLASS_TRANSACTION;
-			return true;
-		case T_CallStmt:
-			facts->statement.classes |= WARDEN_CLASS_FUNCTION;
-			return true;
-		case T_CommentStmt:
-		case T_SecLabelStmt:
-			facts->statement.classes |= WARDEN_CLASS_OTHER_DDL;
 			return true;
 		default:
 			return false;
@@ -554,7 +536,7 @@ warden_utility_facts(WardenFacts *facts, PlannedStmt *pstmt, const char *query, 
 	(void) query;
 	warden_facts_begin(facts, tag);
 	*has_secret = carries_secret(stmt);
-	if (statement_classes(facts, stmt))
+	if (statement_classes(facts, stmt) || warden_utility_objects(facts, stmt))
 		return;
 	switch (nodeTag(stmt))
 	{

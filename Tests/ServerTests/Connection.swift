@@ -111,6 +111,9 @@ final class Connection {
     }
   }
 
+  /// By the protocol's fast path: no statement.
+  func unlinkLargeObject(_ number: UInt32) -> Bool { lo_unlink(handle, number) == 1 }
+
   // MARK: Concurrency
 
   /// Sends and does not wait; `receive` waits.

@@ -1,0 +1,333 @@
+/*
+ * The objects that utility statements name: COMMENT, SECURITY LABEL, GRANT, VACUUM, LOCK, CALL and the like. Looked up
+ * without locks, for the record and for an early decision; a name that is not there is the statement's to complain of.
+ * What the object access hook tells of a statement (ALTER, CREATE, DROP of anything) is not looked up here.
+ */
+#include "shim.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_conversion.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_event_trigger.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_foreign_data_wrapper.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_largeobject.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_publication.h"
+#include "catalog/pg_statistic_ext.h"
+#include "catalog/pg_subscription.h"
+#include "catalog/pg_tablespace.h"
+#include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
+#include "commands/defrem.h"
+#include "commands/event_trigger.h"
+#include "commands/extension.h"
+#include "commands/proclang.h"
+#include "commands/tablespace.h"
+#include "foreign/foreign.h"
+#include "nodes/makefuncs.h"
+#include "nodes/value.h"
+#include "parser/parse_func.h"
+#include "parser/parse_type.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+/* pg_warden's own objects are protected by the statements that change them; these do not. */
+static void
+touched(WardenFacts *facts, Oid class_id, Oid object_id, WardenClasses classes)
+{
+	WardenRelation *relation;
+	const WardenObject *object;
+
+	facts->statement.classes |= classes;
+	if (!OidIsValid(object_id))
+		return;
+	if (class_id == RelationRelationId)
+	{
+		relation = warden_relation(object_id);
+		object = relation ? &relation->object : NULL;
+	}
+	else
+		object = warden_existing_object(class_id, object_id);
+	if (object != NULL)
+		(void) warden_facts_access(facts, object, (object->flags & WARDEN_OBJECT_OWN) &&
+								   (classes & WARDEN_CLASS_GRANT) == 0 ? WARDEN_CLASS_MISC : classes);
+}
+
+static void
+touched_relation(WardenFacts *facts, const RangeVar *name, WardenClasses classes)
+{
+	touched(facts, RelationRelationId, name ? RangeVarGetRelid(name, NoLock, true) : InvalidOid, classes);
+}
+
+static void
+touched_schemas(WardenFacts *facts, List *names, WardenClasses classes)
+{
+	ListCell   *cell;
+
+	foreach(cell, names)
+		touched(facts, NamespaceRelationId, get_namespace_oid(strVal(lfirst(cell)), true), classes);
+}
+
+/* --- objects of every kind, as the grammar names them --- */
+
+static bool
+is_relation(ObjectType type)
+{
+	return type == OBJECT_TABLE || type == OBJECT_VIEW || type == OBJECT_MATVIEW || type == OBJECT_INDEX ||
+		type == OBJECT_SEQUENCE || type == OBJECT_FOREIGN_TABLE;
+}
+
+/* Named by the relation that it is a part of, and a name of its own. */
+static bool
+is_part_of_relation(ObjectType type)
+{
+	return type == OBJECT_COLUMN || type == OBJECT_TABCONSTRAINT || type == OBJECT_TRIGGER || type == OBJECT_RULE ||
+		type == OBJECT_POLICY;
+}
+
+static bool
+is_function(ObjectType type)
+{
+	return type == OBJECT_FUNCTION || type == OBJECT_PROCEDURE || type == OBJECT_ROUTINE || type == OBJECT_AGGREGATE;
+}
+
+/* Those with a name that is one word. */
+static Oid
+simple_object(ObjectType type, const char *name, Oid *class_id)
+{
+	switch (type)
+	{
+		case OBJECT_SCHEMA:
+			*class_id = NamespaceRelationId;
+			return get_namespace_oid(name, true);
+		case OBJECT_DATABASE:
+			*class_id = DatabaseRelationId;
+			return get_database_oid(name, true);
+		case OBJECT_ROLE:
+			*class_id = AuthIdRelationId;
+			return get_role_oid(name, true);
+		case OBJECT_EXTENSION:
+			*class_id = ExtensionRelationId;
+			return get_extension_oid(name, true);
+		case OBJECT_LANGUAGE:
+			*class_id = LanguageRelationId;
+			return get_language_oid(name, true);
+		case OBJECT_TABLESPACE:
+			*class_id = TableSpaceRelationId;
+			return get_tablespace_oid(name, true);
+		case OBJECT_FDW:
+			*class_id = ForeignDataWrapperRelationId;
+			return get_foreign_data_wrapper_oid(name, true);
+		case OBJECT_FOREIGN_SERVER:
+			*class_id = ForeignServerRelationId;
+			return get_foreign_server_oid(name, true);
+		case OBJECT_PUBLICATION:
+			*class_id = PublicationRelationId;
+			return get_publication_oid(name, true);
+		case OBJECT_SUBSCRIPTION:
+			*class_id = SubscriptionRelationId;
+			return get_subscription_oid(name, true);
+		case OBJECT_EVENT_TRIGGER:
+			*class_id = EventTriggerRelationId;
+			return get_event_trigger_oid(name, true);
+		case OBJECT_ACCESS_METHOD:
+			*class_id = AccessMethodRelationId;
+			return get_am_oid(name, true);
+		default:
+			return InvalidOid;
+	}
+}
+
+/* Those with a qualified name. */
+static Oid
+qualified_object(ObjectType type, List *name, Oid *class_id)
+{
+	switch (type)
+	{
+		case OBJECT_STATISTIC_EXT:
+			*class_id = StatisticExtRelationId;
+			return get_statistics_object_oid(name, true);
+		case OBJECT_COLLATION:
+			*class_id = CollationRelationId;
+			return get_collation_oid(name, true);
+		case OBJECT_CONVERSION:
+			*class_id = ConversionRelationId;
+			return get_conversion_oid(name, true);
+		default:
+			return InvalidOid;
+	}
+}
+
+static Oid
+type_named(Node *name)
+{
+	TypeName   *type = IsA(name, List) ? makeTypeNameFromNameList((List *) name) : (TypeName *) name;
+
+	return LookupTypeNameOid(NULL, type, true);
+}
+
+static void
+named_object(WardenFacts *facts, ObjectType type, Node *object, WardenClasses classes)
+{
+	Oid			class_id = InvalidOid;
+	Oid			object_id = InvalidOid;
+
+	if (object == NULL)
+		return;
+	if (is_relation(type))
+		touched_relation(facts, IsA(object, List) ? makeRangeVarFromNameList((List *) object) : (RangeVar *) object,
+						 classes);
+	else if (is_part_of_relation(type) && list_length((List *) object) > 1)
+	{
+		List	   *whole = list_truncate(list_copy((List *) object), list_length((List *) object) - 1);
+
+		touched_relation(facts, makeRangeVarFromNameList(whole), classes);
+	}
+	else if (is_function(type))
+		touched(facts, ProcedureRelationId, LookupFuncWithArgs(type, (ObjectWithArgs *) object, true), classes);
+	else if (type == OBJECT_TYPE || type == OBJECT_DOMAIN)
+		touched(facts, TypeRelationId, type_named(object), classes);
+	else if (type == OBJECT_DOMCONSTRAINT)
+		touched(facts, TypeRelationId, type_named(linitial((List *) object)), classes);
+	else if (type == OBJECT_LARGEOBJECT)
+		touched(facts, LargeObjectRelationId, oidparse(object), classes);
+	else
+	{
+		if (IsA(object, String))
+			object_id = simple_object(type, strVal(object), &class_id);
+		else if (IsA(object, List))
+			object_id = qualified_object(type, (List *) object, &class_id);
+		touched(facts, class_id, object_id, classes);
+	}
+}
+
+/* --- statements --- */
+
+static void
+granted(WardenFacts *facts, GrantStmt *stmt)
+{
+	ListCell   *cell;
+
+	facts->statement.classes |= WARDEN_CLASS_GRANT;
+	if (stmt->targtype == ACL_TARGET_ALL_IN_SCHEMA)
+		touched_schemas(facts, stmt->objects, WARDEN_CLASS_GRANT);
+	else if (stmt->targtype == ACL_TARGET_OBJECT)
+		foreach(cell, stmt->objects)
+			named_object(facts, stmt->objtype, lfirst(cell), WARDEN_CLASS_GRANT);
+}
+
+static void
+granted_role(WardenFacts *facts, GrantRoleStmt *stmt)
+{
+	ListCell   *cell;
+
+	facts->statement.classes |= WARDEN_CLASS_GRANT;
+	foreach(cell, stmt->granted_roles)
+		touched(facts, AuthIdRelationId, get_role_oid(((AccessPriv *) lfirst(cell))->priv_name, true),
+				WARDEN_CLASS_GRANT);
+	foreach(cell, stmt->grantee_roles)
+	{
+		RoleSpec   *role = lfirst(cell);
+
+		if (role->roletype != ROLESPEC_PUBLIC)
+			touched(facts, AuthIdRelationId, get_rolespec_oid(role, true), WARDEN_CLASS_GRANT);
+	}
+}
+
+static void
+default_privileges(WardenFacts *facts, AlterDefaultPrivilegesStmt *stmt)
+{
+	ListCell   *cell;
+
+	facts->statement.classes |= WARDEN_CLASS_ALTER;
+	foreach(cell, stmt->options)
+		if (strcmp(((DefElem *) lfirst(cell))->defname, "schemas") == 0)
+			touched_schemas(facts, (List *) ((DefElem *) lfirst(cell))->arg, WARDEN_CLASS_ALTER);
+}
+
+static void
+vacuumed(WardenFacts *facts, VacuumStmt *stmt)
+{
+	ListCell   *cell;
+
+	facts->statement.classes |= WARDEN_CLASS_MISC;
+	foreach(cell, stmt->rels)
+		touched_relation(facts, ((VacuumRelation *) lfirst(cell))->relation, WARDEN_CLASS_MISC);
+}
+
+static void
+reindexed(WardenFacts *facts, ReindexStmt *stmt)
+{
+	facts->statement.classes |= WARDEN_CLASS_OTHER_DDL;
+	if (stmt->relation != NULL)
+		touched_relation(facts, stmt->relation, WARDEN_CLASS_OTHER_DDL);
+	else if (stmt->kind == REINDEX_OBJECT_SCHEMA && stmt->name != NULL)
+		touched(facts, NamespaceRelationId, get_namespace_oid(stmt->name, true), WARDEN_CLASS_OTHER_DDL);
+}
+
+/* Locks of pg_warden's own tables are a matter of its protection. */
+static void
+locked(WardenFacts *facts, LockStmt *stmt)
+{
+	ListCell   *cell;
+
+	facts->statement.classes |= WARDEN_CLASS_MISC;
+	foreach(cell, stmt->relations)
+		touched_relation(facts, lfirst(cell), WARDEN_CLASS_MISC);
+}
+
+bool
+warden_utility_objects(WardenFacts *facts, Node *stmt)
+{
+	switch (nodeTag(stmt))
+	{
+		case T_CommentStmt:
+			facts->statement.classes |= WARDEN_CLASS_OTHER_DDL;
+			named_object(facts, ((CommentStmt *) stmt)->objtype, ((CommentStmt *) stmt)->object, WARDEN_CLASS_OTHER_DDL);
+			return true;
+		case T_SecLabelStmt:
+			facts->statement.classes |= WARDEN_CLASS_OTHER_DDL;
+			named_object(facts, ((SecLabelStmt *) stmt)->objtype, ((SecLabelStmt *) stmt)->object,
+						 WARDEN_CLASS_OTHER_DDL);
+			return true;
+		case T_GrantStmt:
+			granted(facts, (GrantStmt *) stmt);
+			return false;
+		case T_GrantRoleStmt:
+			granted_role(facts, (GrantRoleStmt *) stmt);
+			return true;
+		case T_AlterRoleSetStmt:
+			facts->statement.classes |= WARDEN_CLASS_ROLE;
+			if (((AlterRoleSetStmt *) stmt)->role != NULL)
+				touched(facts, AuthIdRelationId, get_rolespec_oid(((AlterRoleSetStmt *) stmt)->role, true),
+						WARDEN_CLASS_ROLE);
+			return true;
+		case T_AlterDefaultPrivilegesStmt:
+			default_privileges(facts, (AlterDefaultPrivilegesStmt *) stmt);
+			return true;
+		case T_VacuumStmt:
+			vacuumed(facts, (VacuumStmt *) stmt);
+			return true;
+		case T_ReindexStmt:
+			reindexed(facts, (ReindexStmt *) stmt);
+			return true;
+		case T_LockStmt:
+			locked(facts, (LockStmt *) stmt);
+			return false;
+		case T_CallStmt:
+			facts->statement.classes |= WARDEN_CLASS_FUNCTION;
+			if (((CallStmt *) stmt)->funcexpr != NULL)
+				touched(facts, ProcedureRelationId, ((CallStmt *) stmt)->funcexpr->funcid, WARDEN_CLASS_FUNCTION);
+			return true;
+		default:
+			return false;
+	}
+}
