@@ -562,18 +562,32 @@ try_turn(Writer *writer)
 	warden_writer_pause();
 }
 
+/*
+ * The server shuts down, or somebody needs the database alone. Sessions that end at this moment say so when they have
+ * rolled back: they get a moment. What comes later is in the spool, and written after the next start.
+ */
+static void
+take_last_turns(Writer *writer)
+{
+	try_turn(writer);
+	pg_usleep(100000);
+	find_rings(writer);
+	if (anything_to_do(writer))
+		try_turn(writer);
+}
+
 void
 warden_worker_writer(Datum arg)
 {
 	Writer		writer = {0};
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, die);
+	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(warden_spool_database(DatumGetInt32(arg))->database, InvalidOid, 0);
 	writer_setup(&writer, DatumGetInt32(arg));
 	pgstat_report_appname("pg_warden writer");
-	for (;;)
+	while (!ShutdownRequestPending)
 	{
 		CHECK_FOR_INTERRUPTS();
 		try_turn(&writer);
@@ -590,4 +604,6 @@ warden_worker_writer(Datum arg)
 			ProcessConfigFile(PGC_SIGHUP);
 		}
 	}
+	if (ShutdownRequestPending)
+		take_last_turns(&writer);
 }

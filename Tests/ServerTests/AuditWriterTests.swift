@@ -67,6 +67,19 @@ extension ServerTests {
       try expectUnbroken(admin)
     }
 
+    /// An orderly stop leaves nothing in the spool: the table is whole for who starts the server without the library.
+    @Test func anOrderlyStopWritesWhatThereIs() throws {
+      let (cluster, admin) = try governed("trail_stopping", ["warden.flush_interval = '60s'"])
+      try admin.query("SELECT warden.flush()")
+      for number in 1...20 { try admin.query("SELECT 'before the stop' AS n\(number)") }
+      try cluster.configure(["shared_preload_libraries = ''"])
+      try cluster.restart()
+      let bare = try cluster.connect(database: "trail_stopping")
+      let written = try bare.query(
+        "SELECT count(*) FROM warden.audit_record WHERE statement LIKE 'SELECT ''before the stop'' AS n%'")
+      #expect(written.value == "20")
+    }
+
     @Test func textsThatNeverComeAgainTakeNoShapes() throws {
       let (_, admin) = try governed("trail_endless")
       try admin.query("CREATE TABLE t (id int)")
