@@ -460,12 +460,11 @@ warden_audit_elsewhere(const WardenFacts *facts, const WardenVerdict *verdict, c
 	return warden_elsewhere_start(&record);
 }
 
+/* Amendments have neither command nor class: who looks for a command finds statements. */
 static void
-amend(uint64 first, uint64 last, WardenOutcome outcome, const WardenCompletion *completion, uint64 withheld,
-	  const char *command)
+amend(uint64 first, uint64 last, WardenOutcome outcome, const WardenCompletion *completion, uint64 withheld)
 {
 	WardenRecord record = {0};
-	WardenStatement statement = {.command = warden_text(command)};
 
 	record.event = WARDEN_EVENT_TRANSACTION;
 	record.outcome = outcome;
@@ -475,7 +474,6 @@ amend(uint64 first, uint64 last, WardenOutcome outcome, const WardenCompletion *
 	record.last_statement_no = last;
 	record.transaction = WARDEN_LOCAL_XID();
 	record.context = warden_session_context;
-	record.statement = &statement;
 	record.completion = *completion;
 	record.withheld = withheld;
 	(void) append(&record);
@@ -530,7 +528,7 @@ finish(WardenRecorded *recorded, const WardenCompletion *completion, WardenOutco
 	/* the writer has it already: what came after is a record of its own */
 	if (!in_place)
 		amend(recorded->statement_no, 0, completion->sqlstate[0] != '\0' ? WARDEN_OUTCOME_FAILED : outcome,
-			  completion, recorded->withheld, "END");
+			  completion, recorded->withheld);
 }
 
 void
@@ -701,8 +699,7 @@ resolve(int64 position, uint64 first, SubTransactionId subtransaction, WardenOut
 	SWIFT(warden_ring_resolve(warden_ring_at(ring_index), warden_ring_bytes(ring_index), position, first,
 							  subtransaction, outcome, &unresolved));
 	if (unresolved.first != 0)
-		amend(unresolved.first, unresolved.last, outcome, &nothing, 0,
-			  outcome == WARDEN_OUTCOME_COMMITTED ? "COMMIT" : "ROLLBACK");
+		amend(unresolved.first, unresolved.last, outcome, &nothing, 0);
 }
 
 static void

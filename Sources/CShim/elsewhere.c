@@ -228,7 +228,6 @@ warden_elsewhere_start(WardenRecord *record)
 static void
 amend(const Place *place, const Told *entry, WardenOutcome outcome)
 {
-	WardenStatement statement = {.command = warden_text("END")};
 	WardenRecord record = {0};
 
 	record.event = WARDEN_EVENT_TRANSACTION;
@@ -238,7 +237,6 @@ amend(const Place *place, const Told *entry, WardenOutcome outcome)
 	record.statement_no = entry->statement_no;
 	record.transaction = WARDEN_LOCAL_XID();
 	record.context = warden_session_context;
-	record.statement = &statement;
 	record.completion = entry->completion;
 	(void) warden_ring_write(place->ring, place->slot, &record);
 }

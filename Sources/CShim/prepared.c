@@ -175,9 +175,6 @@ outcome_of(uint64 xid)
 static bool
 tell(const Entry *entry, WardenOutcome outcome)
 {
-	WardenStatement statement = {
-		.command = warden_text(outcome == WARDEN_OUTCOME_COMMITTED ? "COMMIT PREPARED" : "ROLLBACK PREPARED")
-	};
 	WardenRecord record = {0};
 
 	record.event = WARDEN_EVENT_TRANSACTION;
@@ -187,7 +184,6 @@ tell(const Entry *entry, WardenOutcome outcome)
 	record.statement_no = entry->first;
 	record.last_statement_no = entry->last;
 	record.context = warden_session_context;
-	record.statement = &statement;
 	record.completion.rows = record.completion.bytes = record.completion.duration = -1;
 	return warden_audit_append_own(&record);
 }

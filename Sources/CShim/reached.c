@@ -61,7 +61,6 @@ warden_reached_begin(WardenReached *reached, const WardenRecorded *recorded, con
 {
 	memset(reached, 0, sizeof(*reached));
 	reached->recorded = recorded;
-	reached->command = facts->statement.command;
 	reached->parent = parent;
 	if (likely(facts->count <= first))
 		return;
@@ -405,10 +404,9 @@ fell_with_its_whole(const WardenReached *reached, const ReachedObject *object)
 static void
 tell_portion(const WardenReached *reached, const WardenAccess *accesses, int count, bool failed)
 {
-	WardenStatement statement = {.command = reached->command, .accesses = accesses, .access_count = count};
+	/* neither command nor class: it is no statement of its own */
+	const WardenStatement statement = {.accesses = accesses, .access_count = count};
 
-	for (int i = 0; i < count; i++)
-		statement.classes |= accesses[i].classes;
 	if (count > 0)
 		warden_audit_reached(reached->recorded, &statement, !failed);
 }

@@ -455,7 +455,6 @@ typedef struct WardenKnown
 typedef struct WardenReached
 {
 	const WardenRecorded *recorded;
-	WardenText	command;
 	WardenKnown *known;			/* what the record names */
 	int			known_count;
 	MemoryContext parent;		/* outlives the statement */

@@ -336,8 +336,7 @@ finish_orphan(Writer *writer, int i)
 							  ring->transaction_first, 0, outcome, &unresolved));
 	if (unresolved.first != 0)
 	{
-		WardenStatement statement = {.command = warden_text(outcome == WARDEN_OUTCOME_COMMITTED ? "COMMIT" : "INTERRUPTED")};
-		WardenRecord record = own_record(WARDEN_EVENT_TRANSACTION, &statement);
+		WardenRecord record = own_record(WARDEN_EVENT_TRANSACTION, NULL);
 
 		record.outcome = outcome;
 		record.session = ring->session;
