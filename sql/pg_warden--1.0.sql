@@ -272,6 +272,32 @@ CREATE FUNCTION warden.statement_tags(statement text) RETURNS jsonb
 COMMENT ON FUNCTION warden.statement_tags IS
 'What the application told in a comment of the statement, as sqlcommenter writes it: /*route=''%2Fusers''*/ gives {"route": "/users"}';
 
+-- What is kept of partitions that warden.retain has dropped: verification goes on from there.
+CREATE TABLE warden.audit_retained (
+    id          int PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    partition   name NOT NULL,
+    first_seq   bigint,
+    last_seq    bigint,
+    records     bigint NOT NULL,
+    first_at    timestamptz,
+    last_at     timestamptz,
+    head_before bytea,
+    head_after  bytea,
+    dropped_by  name NOT NULL DEFAULT SESSION_USER,
+    dropped_at  timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+COMMENT ON TABLE warden.audit_retained IS
+'What the partitions that warden.retain() dropped had in them, and the hashes before and after; the audit''s event of that has '
+'a digest of it';
+
+-- Around midnight the records of two days take turns: those of a kept day that are numbered below what was dropped.
+CREATE TABLE warden.audit_loose (
+    seq         bigint PRIMARY KEY,
+    hash_before bytea
+);
+COMMENT ON TABLE warden.audit_loose IS
+'Records numbered within the range of dropped partitions that are still there, with the hash that theirs follows on';
+
 CREATE VIEW warden.audit_log AS
     SELECT r.seq, r.at,
            CASE r.event WHEN 's' THEN 'statement' WHEN 'c' THEN 'connect' WHEN 'd' THEN 'disconnect'
@@ -295,7 +321,7 @@ CREATE VIEW warden.audit_log AS
            COALESCE(r.rows, completion.rows) AS rows,
            COALESCE(r.bytes, completion.bytes) AS bytes,
            COALESCE(r.duration, completion.duration) / 1000.0::double precision AS duration_ms,
-           r.session::text || '/' || (r.transaction::bigint & 4294967295)::text AS transaction_id, r.hash
+           r.session::text || '/' || (r.transaction::bigint & 4294967295)::text AS transaction_id, r.hash, r.session
       FROM warden.audit_record r
       LEFT JOIN warden.audit_context c ON c.id = r.context
       LEFT JOIN warden.audit_shape s ON s.id = r.shape
@@ -341,6 +367,79 @@ COMMENT ON VIEW warden.audit_access IS
 
 GRANT SELECT ON warden.audit_log, warden.audit_access TO warden_auditor;
 
+CREATE FUNCTION warden.session_number(session text) RETURNS bigint
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_session_number';
+COMMENT ON FUNCTION warden.session_number IS
+'The number of a session id, as in audit_log.session: comparing numbers is faster than comparing session_id';
+
+-- Amendments say nothing of who acted: some are the writer's, about sessions that were killed.
+CREATE VIEW warden.sessions AS
+    SELECT pg_catalog.to_hex(t.session >> 22) || '.' || pg_catalog.to_hex(t.session & 4194303) AS session_id,
+           c.database_name::name AS database_name, c.session_user_name::name AS session_user_name, c.application_name,
+           c.client_addr::inet AS client_addr, t.identity, t.started, t.ended, t.statements, t.refused, t.failed,
+           t.last_statement_at,
+           pg_catalog.substring(COALESCE(t.connect_text, s.statement), 'method=([^ ]+)') AS authentication, t.session
+      FROM (SELECT p.session, pg_catalog.min(p.started) AS started, pg_catalog.max(p.ended) AS ended,
+                   pg_catalog.sum(p.statements)::bigint AS statements, pg_catalog.sum(p.refused)::bigint AS refused,
+                   pg_catalog.sum(p.failed)::bigint AS failed, pg_catalog.max(p.last_statement_at) AS last_statement_at,
+                   pg_catalog.max(p.connect_text) AS connect_text, pg_catalog.max(p.connect_shape) AS connect_shape,
+                   (pg_catalog.array_agg(p.context ORDER BY p.first_seq))[1] AS context,
+                   (pg_catalog.array_agg(k.identity ORDER BY p.first_seq DESC) FILTER (WHERE k.identity IS NOT NULL
+                                                                         AND p.first_seq IS NOT NULL))[1] AS identity
+              FROM (SELECT r.session, r.context, pg_catalog.min(r.seq) FILTER (WHERE r.event <> 't') AS first_seq,
+                           pg_catalog.min(r.at) AS started, pg_catalog.max(r.at) FILTER (WHERE r.event = 'd') AS ended,
+                           pg_catalog.count(*) FILTER (WHERE r.event = 's') AS statements,
+                           pg_catalog.count(*) FILTER (WHERE r.outcome = 'b') AS refused,
+                           pg_catalog.count(*) FILTER (WHERE r.outcome = 'f' AND r.event IN ('s', 't')
+                                                         AND r.last_statement_no IS NULL) AS failed,
+                           pg_catalog.max(r.at) FILTER (WHERE r.event = 's') AS last_statement_at,
+                           pg_catalog.max(r.statement) FILTER (WHERE r.event = 'c') AS connect_text,
+                           pg_catalog.max(r.shape) FILTER (WHERE r.event = 'c') AS connect_shape,
+                           pg_catalog.count(*) FILTER (WHERE r.event IN ('s', 'c', 'd')) AS own
+                      FROM warden.audit_record r
+                     GROUP BY r.session, r.context) p
+              LEFT JOIN warden.audit_context k ON k.id = p.context
+             GROUP BY p.session
+            HAVING pg_catalog.sum(p.own) > 0) t
+      LEFT JOIN warden.audit_context c ON c.id = t.context
+      LEFT JOIN warden.audit_shape s ON s.id = t.connect_shape;
+COMMENT ON VIEW warden.sessions IS
+'A row per session in the audit: who, from where, from when to when, and how many statements ran, were refused, failed';
+
+GRANT SELECT ON warden.sessions TO warden_auditor;
+
+CREATE FUNCTION warden.replay(session text, OUT at timestamptz, OUT depth int, OUT statement text, OUT rows bigint,
+                              OUT duration_ms double precision, OUT decision text, OUT outcome text)
+    RETURNS SETOF record LANGUAGE sql STABLE AS $$
+    WITH RECURSIVE own AS MATERIALIZED (
+        SELECT l.seq, l.at, l.statement_no, l.parent_no, l.statement, l.rows, l.duration_ms, l.decision, l.outcome
+          FROM warden.audit_log l
+         WHERE l.session OPERATOR(pg_catalog.=) warden.session_number(replay.session)
+           AND l.event OPERATOR(pg_catalog.=) 'statement'
+           -- earlier days need not be looked at; a day for clocks that were set back
+           AND l.at OPERATOR(pg_catalog.>=) (pg_catalog.to_timestamp((warden.session_number(replay.session)
+                   OPERATOR(pg_catalog.>>) 22)::double precision) OPERATOR(pg_catalog.-) interval '1 day')),
+    -- a parent that was not recorded leaves its children on top
+    tree AS (
+        SELECT o.statement_no, 0 AS depth FROM own o
+          LEFT JOIN own p ON p.statement_no OPERATOR(pg_catalog.=) o.parent_no
+         WHERE p.statement_no IS NULL
+        UNION ALL
+        SELECT o.statement_no, t.depth OPERATOR(pg_catalog.+) 1
+          FROM tree t JOIN own o ON o.parent_no OPERATOR(pg_catalog.=) t.statement_no)
+    SELECT o.at, COALESCE(t.depth, 0), o.statement, o.rows, o.duration_ms, o.decision, o.outcome
+      FROM own o LEFT JOIN tree t ON t.statement_no OPERATOR(pg_catalog.=) o.statement_no
+     ORDER BY o.seq
+$$;
+COMMENT ON FUNCTION warden.replay IS
+'What a session did, in order: its statements, those inside of others by depth, with rows, duration, decision and outcome';
+
+CREATE FUNCTION warden.retain(keep interval) RETURNS bigint
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'warden_sql_retain';
+COMMENT ON FUNCTION warden.retain IS
+'Drops the partitions of the audit whose day was over before that long ago, at least a day; returns how many. It is recorded, '
+'and their hashes are kept: what remains still verifies';
+
 CREATE FUNCTION warden.status(OUT name text, OUT value text, OUT healthy boolean) RETURNS SETOF record
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'warden_sql_status';
 COMMENT ON FUNCTION warden.status IS 'The state of pg_warden in this database: mode, audit writer, backlog, gaps; healthy tells where to look';
@@ -374,7 +473,7 @@ DECLARE
     own text;
 BEGIN
     FOREACH own IN ARRAY ARRAY['guard_policy', 'mask_policy', 'exemption_policy', 'audit_context', 'audit_shape', 'audit_record',
-                               'audit_chain'] LOOP
+                               'audit_chain', 'audit_retained', 'audit_loose'] LOOP
         EXECUTE pg_catalog.format('CREATE TRIGGER protect_rows BEFORE INSERT OR UPDATE OR DELETE ON warden.%I '
                                   'FOR EACH ROW EXECUTE FUNCTION warden.protect_rows()', own);
         EXECUTE pg_catalog.format('CREATE TRIGGER protect_table BEFORE TRUNCATE ON warden.%I '
@@ -407,9 +506,11 @@ GRANT EXECUTE ON FUNCTION
     warden.guard(text, text, text[], text[], text[], text[], cidr[], text, bigint, text[], int, text, int),
     warden.unguard(text), warden.mask(text, text, jsonb), warden.unmask(text),
     warden.exempt(text[], text[], timestamptz, text), warden.revoke_exemption(bigint),
-    warden.break_glass(text, interval), warden.break_glass_end(), warden.status(), warden.audit_digest()
+    warden.break_glass(text, interval), warden.break_glass_end(), warden.status(), warden.audit_digest(),
+    warden.retain(interval)
     TO warden_admin;
-GRANT EXECUTE ON FUNCTION warden.status(), warden.verify_audit(text), warden.audit_digest() TO warden_auditor;
+GRANT EXECUTE ON FUNCTION warden.status(), warden.verify_audit(text), warden.audit_digest(), warden.session_number(text),
+    warden.replay(text) TO warden_auditor;
 -- A view's functions are checked against who reads the view.
 GRANT EXECUTE ON FUNCTION warden.mask_partial(text, int, int, text), warden.mask_email(text),
     warden.statement_tags(text), warden.flush(interval)

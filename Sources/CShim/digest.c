@@ -63,7 +63,8 @@ warden_digest_take(WardenDigest *digest)
 
 	memset(digest, 0, sizeof(*digest));
 	if (SPI_execute("SELECT c.chain::text, c.system_identifier, c.timeline::bigint, c.records, c.last_seq, c.head, "
-					"(SELECT f.at FROM warden.audit_record f WHERE f.seq = 1), "
+					"COALESCE((SELECT k.first_at FROM warden.audit_retained k WHERE k.first_seq = 1), "
+					"(SELECT f.at FROM warden.audit_record f WHERE f.seq = 1)), "
 					"(SELECT l.at FROM warden.audit_record l WHERE l.seq = c.last_seq) FROM warden.audit_chain c",
 					true, 1) != SPI_OK_SELECT || SPI_processed != 1)
 		elog(ERROR, "pg_warden: warden.audit_chain is empty");

@@ -20,4 +20,7 @@ extern void warden_not_null(FunctionCallInfo fcinfo, int arg, const char *name);
 extern void warden_policy_changed(Oid table);
 extern void warden_masks_changed(void);
 
+/* flush_sql.c */
+extern Datum warden_sql_flush(PG_FUNCTION_ARGS);
+
 #endif

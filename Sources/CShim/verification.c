@@ -44,6 +44,14 @@ typedef struct Ahead
 	bool		doubled;
 } Ahead;
 
+/* A record whose number is of a dropped partition's range. */
+typedef struct Loose
+{
+	uint64		seq;			/* key */
+	uint8		before[PG_SHA256_DIGEST_LENGTH];	/* the hash that its own follows on */
+	bool		met;
+} Loose;
+
 typedef struct Verification
 {
 	WardenVerified *result;
@@ -59,6 +67,10 @@ typedef struct Verification
 	HTAB	   *ahead;
 	Size		ahead_bytes;
 	HTAB	   *fetched;		/* numbers looked up, not yet met */
+	/* what warden.retain has dropped */
+	uint64		dropped;		/* the last number of it, 0 = nothing */
+	HTAB	   *loose;			/* records of lower numbers that are still there */
+	char	   *retained_digest;	/* NULL: an event in the chain has told of it, or nothing is kept */
 	TupleTableSlot *waiting_slot;
 	/* its hash does not fit: whether the record or the hash was altered, the next record tells */
 	uint64		doubtful;		/* 0 = none */
@@ -305,6 +317,39 @@ check_digest(Verification *v, uint64 seq, int64 at)
 		found(v, seq, "the digest was altered: its last record is of another time");
 }
 
+/* The event by which warden.retain tells what is kept. */
+static void
+look_for_retention(Verification *v, TupleTableSlot *slot)
+{
+	MemoryContext caller;
+	WardenText	text;
+
+	if (v->retained_digest == NULL || DatumGetChar(slot->tts_values[COLUMN_EVENT]) != 'p')
+		return;
+	caller = MemoryContextSwitchTo(v->row_memory);
+	text = column_text(slot, COLUMN_STATEMENT);
+	if (text.bytes != NULL && strncmp(warden_cstring(text), "retain: ", 8) == 0 &&
+		strstr(warden_cstring(text), v->retained_digest) != NULL)
+		v->retained_digest = NULL;
+	MemoryContextSwitchTo(caller);
+}
+
+/* A record that the range of a dropped partition has left behind. */
+static void
+check_loose(Verification *v, TupleTableSlot *slot, Loose *loose)
+{
+	uint8		stored[PG_SHA256_DIGEST_LENGTH];
+
+	v->current = loose->seq;
+	if (loose->met)
+		found(v, loose->seq, "the record is there twice");
+	loose->met = true;
+	stored_hash(v, slot, stored);
+	if (link_row(v, slot, loose->before) && !same_hash(stored, loose->before))
+		found(v, loose->seq, "the record was altered: its hash is of something else");
+	MemoryContextReset(v->row_memory);
+}
+
 /* The row whose turn it is. */
 static void
 check_row(Verification *v, TupleTableSlot *slot)
@@ -331,7 +376,10 @@ check_row(Verification *v, TupleTableSlot *slot)
 		memcpy(v->stored, stored, sizeof(stored));
 	}
 	else
+	{
+		look_for_retention(v, slot);
 		check_digest(v, v->next, DatumGetTimestampTz(slot->tts_values[COLUMN_AT]));
+	}
 	v->next++;
 	MemoryContextReset(v->row_memory);
 }
@@ -429,14 +477,23 @@ put_aside(Verification *v, uint64 seq, TupleTableSlot *slot)
 
 /* Its turn is over. */
 static void
-come_late(Verification *v, uint64 seq)
+come_late(Verification *v, TupleTableSlot *slot, uint64 seq)
 {
+	Loose	   *loose = hash_search(v->loose, &seq, HASH_FIND, NULL);
 	bool		looked_up;
 
+	if (loose != NULL)
+	{
+		check_loose(v, slot, loose);
+		return;
+	}
 	hash_search(v->fetched, &seq, HASH_REMOVE, &looked_up);
-	if (!looked_up)
-		found(v, seq, seq == 0 || seq > PG_INT64_MAX ? "a record has a number that is never given" :
-			  "the record is there twice");
+	if (seq == 0 || seq > PG_INT64_MAX)
+		found(v, seq, "a record has a number that is never given");
+	else if (seq <= v->dropped)
+		found(v, seq, "the record was added: warden.retain has dropped what had this number");
+	else if (!looked_up)
+		found(v, seq, "the record is there twice");
 }
 
 static void
@@ -446,7 +503,7 @@ meet(Verification *v, TupleTableSlot *slot)
 
 	v->result->records++;
 	if (seq < v->next || seq > PG_INT64_MAX)
-		come_late(v, seq);
+		come_late(v, slot, seq);
 	else if (v->result->problem != NULL)
 		return;
 	else if (seq > v->next)
@@ -535,6 +592,92 @@ check_end(Verification *v, const WardenDigest *chain)
 								   UINT64_FORMAT, v->next, v->expected->last_seq));
 }
 
+/* --- what was dropped by warden.retain --- */
+
+static uint64
+number_cell(int row, int column)
+{
+	bool		isnull;
+	Datum		datum = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);
+
+	return isnull ? 0 : (uint64) DatumGetInt64(datum);
+}
+
+static void
+hash_cell(int row, int column, uint8 *hash)
+{
+	bool		isnull;
+	Datum		datum = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);
+
+	memset(hash, 0, PG_SHA256_DIGEST_LENGTH);
+	if (!isnull && VARSIZE_ANY_EXHDR(DatumGetByteaPP(datum)) == PG_SHA256_DIGEST_LENGTH)
+		memcpy(hash, VARDATA_ANY(DatumGetByteaPP(datum)), PG_SHA256_DIGEST_LENGTH);
+}
+
+static void
+check_dropped_digest(Verification *v, uint64 last, const uint8 *head)
+{
+	if (v->expected != NULL && v->expected->last_seq == last && !same_hash(v->expected->head, head))
+		found(v, last, "the chain up to here is not the one that the digest was taken of: it was rewritten");
+}
+
+static void
+load_loose(Verification *v)
+{
+	(void) SPI_execute("SELECT seq, hash_before FROM warden.audit_loose", true, 0);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		uint64		seq = number_cell((int) i, 1);
+		Loose	   *loose = hash_search(v->loose, &seq, HASH_ENTER, NULL);
+
+		loose->met = false;
+		hash_cell((int) i, 2, loose->before);
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/* Verification goes on from there. What is kept is itself covered, by an event in the chain. */
+static void
+load_retained(Verification *v)
+{
+	bool		comparable = v->expected == NULL;
+
+	(void) SPI_execute("SELECT last_seq, head_after FROM warden.audit_retained WHERE last_seq IS NOT NULL ORDER BY last_seq",
+					   true, 0);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		v->dropped = number_cell((int) i, 1);
+		hash_cell((int) i, 2, v->head);
+		check_dropped_digest(v, v->dropped, v->head);
+		comparable |= v->expected != NULL && v->expected->last_seq == v->dropped;
+	}
+	SPI_freetuptable(SPI_tuptable);
+	v->next = v->dropped + 1;
+	(void) SPI_execute("SELECT " WARDEN_RETAINED_DIGEST " WHERE EXISTS (SELECT FROM warden.audit_retained) "
+					   "OR EXISTS (SELECT FROM warden.audit_loose)", true, 1);
+	if (SPI_processed > 0)
+		v->retained_digest = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	load_loose(v);
+	if (!comparable && v->expected->last_seq != 0 && v->expected->last_seq <= v->dropped)
+		found(v, v->expected->last_seq,
+			  "the digest cannot be compared: warden.retain has dropped the record that it ends with; take a later one");
+}
+
+static void
+check_retained(Verification *v)
+{
+	HASH_SEQ_STATUS status;
+	Loose	   *loose;
+
+	hash_seq_init(&status, v->loose);
+	while ((loose = hash_seq_search(&status)) != NULL)
+		if (!loose->met)
+			found(v, loose->seq, "the record is missing");
+	/* only where the whole chain was looked at */
+	if (v->result->problem == NULL && v->retained_digest != NULL)
+		found(v, v->dropped, "what warden.retain keeps of dropped partitions was altered: no event tells of it");
+}
+
 /* Is it a digest of this chain at all? */
 static void
 check_origin(Verification *v, const WardenDigest *chain)
@@ -573,9 +716,9 @@ tell_speed(const WardenVerified *verified, TimestampTz started)
 }
 
 static HTAB *
-numbers_table(const char *name)
+numbers_table(const char *name, Size entry)
 {
-	HASHCTL		control = {.keysize = sizeof(uint64), .entrysize = sizeof(Ahead), .hcxt = CurrentMemoryContext};
+	HASHCTL		control = {.keysize = sizeof(uint64), .entrysize = entry, .hcxt = CurrentMemoryContext};
 
 	return hash_create(name, 256, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
@@ -591,16 +734,19 @@ warden_verify(const WardenDigest *expected, MemoryContext memory, WardenVerified
 	memset(verified, 0, sizeof(*verified));
 	v.snapshot = GetActiveSnapshot();
 	v.row_memory = AllocSetContextCreate(CurrentMemoryContext, "pg_warden verify", ALLOCSET_DEFAULT_SIZES);
-	v.ahead = numbers_table("pg_warden rows ahead");
-	v.fetched = numbers_table("pg_warden rows fetched");
+	v.ahead = numbers_table("pg_warden rows ahead", sizeof(Ahead));
+	v.fetched = numbers_table("pg_warden rows fetched", sizeof(Ahead));
+	v.loose = numbers_table("pg_warden loose rows", sizeof(Loose));
 	error_context_stack = &callback;
 	warden_digest_take(&chain);
+	load_retained(&v);
 	check_origin(&v, &chain);
 	warden_chain_begin();
 	v.contexts = load_references(&v, warden_catalog.audit_context, 13, digest_context);
 	v.shapes = load_references(&v, warden_catalog.audit_shape, 9, digest_shape);
 	scan_partitions(&v);
 	warden_chain_end();
+	check_retained(&v);
 	check_end(&v, &chain);
 	error_context_stack = callback.previous;
 	tell_speed(verified, started);

@@ -30,6 +30,18 @@ extern char *warden_digest_text(const WardenDigest *digest);
 /* Raises 22023 where the text is no digest. */
 extern void warden_digest_parse(const char *text, WardenDigest *digest);
 
+/*
+ * What warden.retain keeps, all of it, as one digest in hexadecimal: an SQL expression. The event that tells of the last
+ * call has it in its text.
+ */
+#define WARDEN_RETAINED_DIGEST \
+	"pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(COALESCE((SELECT pg_catalog.string_agg(pg_catalog.concat_ws('|', " \
+	"k.id, k.partition, k.first_seq, k.last_seq, k.records, EXTRACT(epoch FROM k.first_at), " \
+	"EXTRACT(epoch FROM k.last_at), pg_catalog.encode(k.head_before, 'hex'), pg_catalog.encode(k.head_after, 'hex'), " \
+	"k.dropped_by, EXTRACT(epoch FROM k.dropped_at)), E'\\n' ORDER BY k.id) FROM warden.audit_retained k), '') || E'\\n\\n' || " \
+	"COALESCE((SELECT pg_catalog.string_agg(pg_catalog.concat_ws('|', l.seq, pg_catalog.encode(l.hash_before, 'hex')), E'\\n' " \
+	"ORDER BY l.seq) FROM warden.audit_loose l), ''), 'UTF8')), 'hex')"
+
 /* verification.c */
 typedef struct WardenVerified
 {

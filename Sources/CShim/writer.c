@@ -586,6 +586,7 @@ warden_worker_writer(Datum arg)
 	BackgroundWorkerInitializeConnectionByOid(warden_spool_database(DatumGetInt32(arg))->database, InvalidOid, 0);
 	writer_setup(&writer, DatumGetInt32(arg));
 	pgstat_report_appname("pg_warden writer");
+	warden_identity_check(writer.slot);
 	while (!ShutdownRequestPending)
 	{
 		CHECK_FOR_INTERRUPTS();

@@ -43,6 +43,11 @@ extern void warden_writer_succeeded(int slot);
 /* Waits until it is time to try again; returns at once where nothing failed. */
 extern void warden_writer_pause(void);
 
+
+/* --- identity.c --- */
+/* Notes whose the chain is; for the writer, when it starts. */
+extern void warden_identity_check(int slot);
+
 /* --- chain.c --- */
 /* Around the hashing of one batch of rows, within one transaction. */
 extern void warden_chain_begin(void);
