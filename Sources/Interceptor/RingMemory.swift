@@ -220,9 +220,10 @@ import Contract
 
   var statementNo: UInt64 { unsafe start.load(fromByteOffset: RecordLayout.statementNo, as: UInt64.self) }
 
-  var isStatement: Bool {
+  /// It has a statement number of its own: a statement, or an event that counts as one. Amendments have others'.
+  var isNumbered: Bool {
     let event = unsafe start.load(fromByteOffset: RecordLayout.event, as: UInt8.self)
-    return UInt32(event) == WARDEN_EVENT_STATEMENT.rawValue
+    return UInt32(event) != WARDEN_EVENT_TRANSACTION.rawValue && statementNo != 0
   }
 
   var subtransaction: UInt32 { unsafe start.load(fromByteOffset: RecordLayout.subtransaction, as: UInt32.self) }

@@ -72,7 +72,7 @@ struct RingProducer {
     while let (slot, found) = ring.nextSlot(from: next) {
       next = found &+ UInt64(truncatingIfNeeded: slot.length)
       if slot.isPad { continue }
-      if areSomeGone, !hasSeenStatement, slot.isStatement {
+      if areSomeGone, !hasSeenStatement, slot.isNumbered {
         hasSeenStatement = true
         unresolved.add(from: first, to: slot.statementNo &- 1)
       }
@@ -121,8 +121,9 @@ struct RingProducer {
   /// For whoever finishes the ring when this process is gone.
   @unsafe @inline(__always)
   private func noteStatement(_ record: UnsafePointer<WardenRecord>) {
-    guard unsafe record.pointee.event == WARDEN_EVENT_STATEMENT else { return }
-    ring.lastStatement = unsafe record.pointee.statement_no
+    let number = unsafe record.pointee.statement_no
+    guard number != 0, unsafe record.pointee.event != WARDEN_EVENT_TRANSACTION else { return }
+    ring.lastStatement = number
   }
 }
 

@@ -101,6 +101,17 @@ import Testing
     #expect(ring.resolve(position, rolledBack) == nil)
   }
 
+  @Test func anEventOfATransactionIsPartOfIt() {
+    let ring = TestRing()
+    let first = ring.append(ring.lender.record(no: 1))
+    ring.append(ring.lender.record(no: 2, event: WARDEN_EVENT_POLICY))
+    #expect(collect([ring]).ready == 2)
+    release([ring], upTo: 2)
+    #expect(ring.resolve(first, committed) == 1...2, "both are written as open")
+    ring.append(ring.lender.record(no: 3, event: WARDEN_EVENT_POLICY))
+    #expect(ring.resolve(first, committed) == 1...2, "the third is still in the ring")
+  }
+
   @Test func theOldestWaitingRecordIsKnown() {
     let ring = TestRing()
     #expect(ring.waiting(after: 0) == nil)
