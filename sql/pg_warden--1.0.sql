@@ -346,22 +346,35 @@ COMMENT ON VIEW warden.audit_log IS
 'Who did what, when, where from, with what decision and outcome: a row per statement and event, in order of seq, without holes';
 
 CREATE VIEW warden.audit_access AS
-    SELECT t.seq, a.relation, a.oid AS relation_oid, a.action,
-           a.columns, a.masked_columns, NULL::text[] AS labels, a.via
-      FROM (SELECT r.seq, COALESCE(r.access, s.access) AS access
-              FROM warden.audit_record r
-              JOIN warden.audit_shape s ON s.id = r.shape
-             WHERE r.event <> 't'
-            UNION ALL
-            -- what a statement was found to reach while it ran came in a record of its own
-            SELECT r.seq, COALESCE(m.access, s.access)
-              FROM warden.audit_record m
-              JOIN warden.audit_shape s ON s.id = m.shape
-              JOIN warden.audit_record r ON r.session = m.session AND r.statement_no = m.statement_no AND r.event <> 't'
-             WHERE m.event = 't' AND m.last_statement_no IS NULL) t
-     CROSS JOIN LATERAL pg_catalog.json_to_recordset(t.access::json)
+    -- Most records have their list in the shape that they share: it is unpacked once per shape, not once per record.
+    SELECT r.seq, a.relation, a.oid AS relation_oid, a.action,
+           a.columns, a.masked_columns, NULL::text[] AS labels, a.via,
+           r.at, c.session_user_name::name AS session_user_name, c.role_name::name AS role_name, c.identity
+      FROM warden.audit_shape s
+     CROSS JOIN LATERAL pg_catalog.json_to_recordset(s.access::json)
            AS a(relation text, oid oid, kind text, action text, columns text[], masked_columns text[], via text)
-     WHERE t.access IS NOT NULL;
+      JOIN warden.audit_record r ON r.shape = s.id AND r.event <> 't'
+      LEFT JOIN warden.audit_context c ON c.id = r.context
+     WHERE s.access IS NOT NULL
+    UNION ALL
+    SELECT r.seq, a.relation, a.oid, a.action, a.columns, a.masked_columns, NULL::text[], a.via,
+           r.at, c.session_user_name::name, c.role_name::name, c.identity
+      FROM warden.audit_record r
+     CROSS JOIN LATERAL pg_catalog.json_to_recordset(r.access::json)
+           AS a(relation text, oid oid, kind text, action text, columns text[], masked_columns text[], via text)
+      LEFT JOIN warden.audit_context c ON c.id = r.context
+     WHERE r.access IS NOT NULL AND r.event <> 't'
+    UNION ALL
+    -- what a statement was found to reach while it ran came in a record of its own
+    SELECT r.seq, a.relation, a.oid, a.action, a.columns, a.masked_columns, NULL::text[], a.via,
+           r.at, c.session_user_name::name, c.role_name::name, c.identity
+      FROM warden.audit_record m
+      JOIN warden.audit_shape s ON s.id = m.shape
+     CROSS JOIN LATERAL pg_catalog.json_to_recordset(COALESCE(m.access, s.access)::json)
+           AS a(relation text, oid oid, kind text, action text, columns text[], masked_columns text[], via text)
+      JOIN warden.audit_record r ON r.session = m.session AND r.statement_no = m.statement_no AND r.event <> 't'
+      LEFT JOIN warden.audit_context c ON c.id = r.context
+     WHERE m.event = 't' AND m.last_statement_no IS NULL AND COALESCE(m.access, s.access) IS NOT NULL;
 COMMENT ON VIEW warden.audit_access IS
 'What each recorded statement touched: a row per relation and action, with the columns, and those seen masked';
 
