@@ -249,8 +249,9 @@ COMMENT ON COLUMN warden.audit_record.outcome IS
 -- shape 0.2 us (bench/writer.sh). Records arrive in order of seq and time: BRIN finds both, and costs next to nothing,
 -- because only the extremes of a block are told to it.
 CREATE INDEX audit_record_seq ON warden.audit_record USING brin (seq, at) WITH (pages_per_range = 16);
--- What came after a record was written: looked up for records whose outcome was open then.
-CREATE INDEX audit_record_amendment ON warden.audit_record (session, statement_no) WHERE event = 't';
+-- What came after a record was written, looked up for records whose outcome was open then; and lists of objects that are
+-- not in the shape that many records share.
+CREATE INDEX audit_record_amendment ON warden.audit_record (session, statement_no) WHERE event = 't' OR access IS NOT NULL;
 
 CREATE TABLE warden.audit_chain (
     singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
@@ -298,6 +299,8 @@ CREATE TABLE warden.audit_loose (
 COMMENT ON TABLE warden.audit_loose IS
 'Records numbered within the range of dropped partitions that are still there, with the hash that theirs follows on';
 
+-- Of a statement that was written while it ran, the rest came in records of their own. They are looked up for such
+-- records only, and for the columns that are asked for.
 CREATE VIEW warden.audit_log AS
     SELECT r.seq, r.at,
            CASE r.event WHEN 's' THEN 'statement' WHEN 'c' THEN 'connect' WHEN 'd' THEN 'disconnect'
@@ -312,36 +315,46 @@ CREATE VIEW warden.audit_log AS
            warden.statement_tags(COALESCE(r.statement, s.statement)) AS tags, s.class, s.command,
            COALESCE(r.statement, s.statement) AS statement,
            pg_catalog.lpad(pg_catalog.to_hex(COALESCE(r.statement_hash, s.statement_hash)), 16, '0') AS statement_hash,
-           r.parameters::text[] AS parameters, s.decision, s.guard, r.request_id,
-           CASE COALESCE(ending.outcome, r.outcome)
+           r.parameters::text[] AS parameters, s.decision, s.guard,
+           CASE WHEN r.event <> 't' THEN r.request_id END AS request_id,
+           -- the outcome: of the statement itself where it failed, else of the transaction or savepoint that held it
+           CASE COALESCE(CASE WHEN r.outcome = 'o' THEN (
+                    SELECT a.outcome FROM warden.audit_record a
+                     WHERE a.event = 't' AND a.session = r.session AND a.statement_no <= r.statement_no
+                       AND COALESCE(a.last_statement_no, a.statement_no) >= r.statement_no
+                       AND a.outcome <> 'o' AND a.seq > r.seq
+                     ORDER BY a.seq LIMIT 1) END, r.outcome)
                 WHEN 'o' THEN 'open' WHEN 'c' THEN 'committed' WHEN 'r' THEN 'rolled_back'
                 WHEN 'f' THEN 'failed' WHEN 'b' THEN 'blocked' WHEN 'i' THEN 'interrupted' END AS outcome,
-           COALESCE(r.sqlstate, completion.sqlstate) AS sqlstate,
-           COALESCE(r.error, completion.error) AS error,
-           COALESCE(r.rows, completion.rows) AS rows,
-           COALESCE(r.bytes, completion.bytes) AS bytes,
-           COALESCE(r.duration, completion.duration) / 1000.0::double precision AS duration_ms,
+           CASE WHEN r.outcome = 'o' AND r.duration IS NULL THEN (
+                    SELECT a.sqlstate FROM warden.audit_record a
+                     WHERE a.event = 't' AND a.session = r.session AND a.statement_no = r.statement_no
+                       AND a.last_statement_no IS NULL AND a.duration IS NOT NULL AND a.seq > r.seq
+                     ORDER BY a.seq LIMIT 1) ELSE r.sqlstate END AS sqlstate,
+           CASE WHEN r.outcome = 'o' AND r.duration IS NULL THEN (
+                    SELECT a.error FROM warden.audit_record a
+                     WHERE a.event = 't' AND a.session = r.session AND a.statement_no = r.statement_no
+                       AND a.last_statement_no IS NULL AND a.duration IS NOT NULL AND a.seq > r.seq
+                     ORDER BY a.seq LIMIT 1) ELSE r.error END AS error,
+           CASE WHEN r.outcome = 'o' AND r.duration IS NULL THEN (
+                    SELECT a.rows FROM warden.audit_record a
+                     WHERE a.event = 't' AND a.session = r.session AND a.statement_no = r.statement_no
+                       AND a.last_statement_no IS NULL AND a.duration IS NOT NULL AND a.seq > r.seq
+                     ORDER BY a.seq LIMIT 1) ELSE r.rows END AS rows,
+           CASE WHEN r.outcome = 'o' AND r.duration IS NULL THEN (
+                    SELECT a.bytes FROM warden.audit_record a
+                     WHERE a.event = 't' AND a.session = r.session AND a.statement_no = r.statement_no
+                       AND a.last_statement_no IS NULL AND a.duration IS NOT NULL AND a.seq > r.seq
+                     ORDER BY a.seq LIMIT 1) ELSE r.bytes END AS bytes,
+           CASE WHEN r.outcome = 'o' AND r.duration IS NULL THEN (
+                    SELECT a.duration FROM warden.audit_record a
+                     WHERE a.event = 't' AND a.session = r.session AND a.statement_no = r.statement_no
+                       AND a.last_statement_no IS NULL AND a.duration IS NOT NULL AND a.seq > r.seq
+                     ORDER BY a.seq LIMIT 1) ELSE r.duration END / 1000.0::double precision AS duration_ms,
            r.session::text || '/' || (r.transaction::bigint & 4294967295)::text AS transaction_id, r.hash, r.session
       FROM warden.audit_record r
       LEFT JOIN warden.audit_context c ON c.id = r.context
-      LEFT JOIN warden.audit_shape s ON s.id = r.shape
-      -- the end of a statement that was written while it ran; amendments without duration tell something else of it
-      LEFT JOIN LATERAL (
-            SELECT a.sqlstate, a.error, a.rows, a.bytes, a.duration
-              FROM warden.audit_record a
-             WHERE r.outcome = 'o' AND r.duration IS NULL AND a.event = 't' AND a.session = r.session
-               AND a.statement_no = r.statement_no AND a.last_statement_no IS NULL AND a.duration IS NOT NULL
-               AND a.seq > r.seq
-             ORDER BY a.seq LIMIT 1) completion ON true
-      -- the outcome: of the statement itself where it failed, else of the transaction or savepoint that held it
-      LEFT JOIN LATERAL (
-            SELECT a.outcome
-              FROM warden.audit_record a
-             WHERE r.outcome = 'o' AND a.event = 't' AND a.session = r.session
-               AND a.statement_no <= r.statement_no
-               AND COALESCE(a.last_statement_no, a.statement_no) >= r.statement_no
-               AND a.outcome <> 'o' AND a.seq > r.seq
-             ORDER BY a.seq LIMIT 1) ending ON true;
+      LEFT JOIN warden.audit_shape s ON s.id = r.shape;
 COMMENT ON VIEW warden.audit_log IS
 'Who did what, when, where from, with what decision and outcome: a row per statement and event, in order of seq, without holes';
 
@@ -357,24 +370,17 @@ CREATE VIEW warden.audit_access AS
       LEFT JOIN warden.audit_context c ON c.id = r.context
      WHERE s.access IS NOT NULL
     UNION ALL
-    SELECT r.seq, a.relation, a.oid, a.action, a.columns, a.masked_columns, NULL::text[], a.via,
+    -- The rest: a list that came for the first time; and what a statement was found to reach while it ran, which came in a
+    -- record of its own that names the statement's.
+    SELECT CASE WHEN r.event = 't' THEN r.request_id ELSE r.seq END, a.relation, a.oid, a.action, a.columns,
+           a.masked_columns, NULL::text[], a.via,
            r.at, c.session_user_name::name, c.role_name::name, c.identity
       FROM warden.audit_record r
-     CROSS JOIN LATERAL pg_catalog.json_to_recordset(r.access::json)
+      JOIN warden.audit_shape s ON s.id = r.shape
+     CROSS JOIN LATERAL pg_catalog.json_to_recordset(COALESCE(r.access, s.access)::json)
            AS a(relation text, oid oid, kind text, action text, columns text[], masked_columns text[], via text)
       LEFT JOIN warden.audit_context c ON c.id = r.context
-     WHERE r.access IS NOT NULL AND r.event <> 't'
-    UNION ALL
-    -- what a statement was found to reach while it ran came in a record of its own
-    SELECT r.seq, a.relation, a.oid, a.action, a.columns, a.masked_columns, NULL::text[], a.via,
-           r.at, c.session_user_name::name, c.role_name::name, c.identity
-      FROM warden.audit_record m
-      JOIN warden.audit_shape s ON s.id = m.shape
-     CROSS JOIN LATERAL pg_catalog.json_to_recordset(COALESCE(m.access, s.access)::json)
-           AS a(relation text, oid oid, kind text, action text, columns text[], masked_columns text[], via text)
-      JOIN warden.audit_record r ON r.session = m.session AND r.statement_no = m.statement_no AND r.event <> 't'
-      LEFT JOIN warden.audit_context c ON c.id = r.context
-     WHERE m.event = 't' AND m.last_statement_no IS NULL AND COALESCE(m.access, s.access) IS NOT NULL;
+     WHERE (r.event = 't' OR r.access IS NOT NULL) AND (r.event <> 't' OR r.request_id IS NOT NULL);
 COMMENT ON VIEW warden.audit_access IS
 'What each recorded statement touched: a row per relation and action, with the columns, and those seen masked';
 

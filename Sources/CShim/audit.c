@@ -423,6 +423,7 @@ warden_audit_start(WardenRecorded *recorded, const WardenFacts *facts, const War
 	recorded->bytes = record.parent_no == 0 ? 0 : -1;
 	warden_audit_sent();
 	recorded->position = append(&record);
+	recorded->seq = warden_ring_at(ring_index)->last_seq;
 	recorded->withheld = warden_ring_at(ring_index)->withheld;
 	recorded->done = record.outcome != WARDEN_OUTCOME_OPEN || recorded->position < 0;
 	if (!recorded->done)
@@ -506,6 +507,8 @@ warden_audit_reached(const WardenRecorded *recorded, const WardenStatement *reac
 	record.at = GetCurrentTimestamp();
 	record.session = warden_session_number;
 	record.statement_no = recorded->statement_no;
+	/* the record that it belongs to: found without a search */
+	record.request_id = (int64_t) recorded->seq;
 	record.transaction = WARDEN_LOCAL_XID();
 	record.context = warden_session_context;
 	record.statement = reached;
@@ -634,7 +637,9 @@ warden_audit_event(WardenEvent event, const char *text)
 	position = append(&record);
 	if (record.outcome == WARDEN_OUTCOME_OPEN)
 	{
-		WardenRecorded recorded = {position, record.statement_no, record.at, -1, false, 0};
+		WardenRecorded recorded = {
+			.position = position, .statement_no = record.statement_no, .started = record.at, .bytes = -1
+		};
 
 		note_transaction(position);
 		warden_audit_end(&recorded, -1);

@@ -391,6 +391,7 @@ extern void warden_elsewhere_subtransaction_aborted(SubTransactionId id);
 typedef struct WardenRecorded
 {
 	int64		position;		/* below 0: not recorded */
+	uint64		seq;			/* of the record */
 	uint64		statement_no;
 	int64		started;		/* TimestampTz */
 	int64		bytes;			/* sent to the client; below 0: a nested statement, whose result goes elsewhere */

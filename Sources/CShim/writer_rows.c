@@ -37,7 +37,7 @@ typedef struct Partition
 	MemoryContext slot_memory;
 	TupleTableSlot *slots[ROWS];
 	int64		at[ROWS];
-	bool		is_amendment[ROWS];
+	bool		is_singular[ROWS];	/* for the index of amendments and lists of their own */
 	int			filled;
 	MemoryContext row_memory;	/* what a row is made of, until it is in its slot */
 } Partition;
@@ -232,7 +232,7 @@ index_block(Partition *partition, int first)
 		end++;
 	}
 	for (int i = first; i < end; i++)
-		if (i == first || i == end - 1 || i == earliest || i == latest || partition->is_amendment[i])
+		if (i == first || i == end - 1 || i == earliest || i == latest || partition->is_singular[i])
 			index_row(partition, i, partition->all_indexes);
 		else if (partition->has_others)
 			index_row(partition, i, partition->other_indexes);
@@ -369,7 +369,7 @@ add_row(Partition *partition, WardenChain *chain, WardenAuditRow *row)
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(partition->row_memory);
 	partition->at[partition->filled] = row->at;
-	partition->is_amendment[partition->filled] = row->event == 't';
+	partition->is_singular[partition->filled] = row->event == 't' || row->access.bytes != NULL;
 	chain->last_seq = row->seq;
 	chain->records++;
 	if (++partition->filled == ROWS)

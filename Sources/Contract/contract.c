@@ -10,6 +10,7 @@
 
 _Static_assert(sizeof(WardenText) == 16, "a text is a pointer and a length");
 _Static_assert(offsetof(WardenRing, head) == 64, "the producer's words start on a cache line of their own");
+_Static_assert(offsetof(WardenRing, last_seq) == 104, "RingMemory.swift has the same number");
 _Static_assert(offsetof(WardenRing, withheld) == 112, "RingMemory.swift has the same number");
 _Static_assert(offsetof(WardenRing, tail) == 128, "the consumer's words start on a cache line of their own");
 _Static_assert(sizeof(WardenRing) == 192, "the header of a ring is three cache lines");

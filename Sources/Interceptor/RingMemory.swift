@@ -17,6 +17,7 @@ import Contract
     static let head = 64
     static let writing = 72
     static let lastStatement = 88
+    static let lastSeq = 104
     static let withheld = 112
     static let tail = 128
   }
@@ -124,6 +125,8 @@ import Contract
   func note(withheld: UInt64) {
     unsafe header.storeBytes(of: withheld, toByteOffset: Offset.withheld, as: UInt64.self)
   }
+
+  func note(seq: UInt64) { unsafe header.storeBytes(of: seq, toByteOffset: Offset.lastSeq, as: UInt64.self) }
 
   var lastStatement: UInt64 {
     get { unsafe header.load(fromByteOffset: Offset.lastStatement, as: UInt64.self) }

@@ -30,6 +30,7 @@ struct RingProducer {
     let memory = ring.writer(at: position, length: UInt64(truncatingIfNeeded: encoder.bound))
     let length = encoder.write(into: memory, position: position, seq: seq)
     unsafe noteStatement(record)
+    ring.note(seq: seq)
     ring.note(withheld: UInt64(encoder.flags & RecordLayout.leavesOut))
     ring.publish(position &+ UInt64(truncatingIfNeeded: length))
     return Int64(truncatingIfNeeded: position)

@@ -10,6 +10,7 @@ extension ServerTests {
       /// A record in the middle, a later one, the last.
       let middle: Int
       let later: Int
+      let context: Int
       let last: Int
     }
 
@@ -30,12 +31,17 @@ extension ServerTests {
       let middle = try shop.record(of: "WHERE id = 1")["seq"]
       let later = try shop.record(of: "SELECT city")["seq"]
       let last = try shop.admin.query("SELECT warden.flush()").value
+      // Contexts are shared: the first record of one is named.
+      let context = try shop.admin.query(
+        "SELECT min(a.seq) FROM warden.audit_record a JOIN warden.audit_record b USING (context) WHERE b.seq = \(later ?? "0")"
+      ).value
       let digest = try shop.admin.query("SELECT warden.audit_digest()").value
-      try shop.cluster.shutDown()
+      // What an orderly stop writes after that, the ends of sessions, would follow the tampering.
+      try shop.cluster.shutDown(.immediate)
       try shop.cluster.save()
       return try Prepared(
         shop: shop, digest: #require(digest), middle: #require(Int(middle ?? "")), later: #require(Int(later ?? "")),
-        last: #require(Int(last ?? "")))
+        context: #require(Int(context ?? "")), last: #require(Int(last ?? "")))
     }
 
     /// Runs the tampering while the server runs without pg_warden; gives back the verdict with it.
@@ -115,12 +121,12 @@ extension ServerTests.VerificationTests {
     ("INSERT INTO warden.audit_record SELECT * FROM warden.audit_record WHERE seq = MIDDLE", "MIDDLE", "twice"),
     (
       "UPDATE warden.audit_context SET role_name = 'nobody' WHERE id = (SELECT context FROM warden.audit_record WHERE seq = LATER)",
-      "LATER", "row of warden.audit_context that the record refers to was altered"
+      "CONTEXT", "row of warden.audit_context that the record refers to was altered"
     ),
     (
       "DELETE FROM warden.audit_context WHERE id = (SELECT context FROM warden.audit_record WHERE seq = LATER)",
-      "LATER",
-      "row of warden.audit_context that the record refers to is gone"
+      // its number may have been given again when the verdict is asked for
+      "CONTEXT", "refers to"
     ),
   ]
 
@@ -128,7 +134,9 @@ extension ServerTests.VerificationTests {
     _ sql: String, _ named: String, _ says: String
   ) throws {
     let verdict = try verdict(after: sql)
-    let numbers = ["MIDDLE": prepared.middle, "LATER": prepared.later, "LAST": prepared.last]
+    let numbers = [
+      "MIDDLE": prepared.middle, "LATER": prepared.later, "LAST": prepared.last, "CONTEXT": prepared.context,
+    ]
     #expect(!verdict.ok && verdict.seq == numbers[named] ?? Int(named), "\(verdict)")
     #expect(verdict.problem.contains(says), "\(verdict)")
   }

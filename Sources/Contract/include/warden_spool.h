@@ -38,14 +38,15 @@ typedef struct WardenRing
 	uint32_t	unused;
 	/* a connect of the session is recorded, and its disconnect is not yet */
 	uint64_t	session_open;
-	uint64_t	reserved[3];
+	uint64_t	lost;			/* amendments that found no room */
+	uint64_t	reserved[2];
 	/* the producer's */
 	uint64_t	head;
 	uint64_t	writing;
 	uint64_t	transaction_first;	/* number of the first statement whose outcome is open, 0 = none */
 	uint64_t	last_statement; /* number of the last statement */
 	uint64_t	xid;			/* full transaction id, noted before commit, 0 = none */
-	uint64_t	lost;			/* amendments that found no room */
+	uint64_t	last_seq;		/* number of the last record */
 	/* what the last record leaves out, in bits; 0: nothing */
 	uint64_t	withheld;
 	uint64_t	transaction_position;	/* where the records of transaction_first and later begin */
