@@ -207,12 +207,12 @@ extension ServerTests {
         cluster, "trail_amended",
         """
         WITH s AS (INSERT INTO warden.audit_shape (id, digest, class, command, decision) VALUES (100000, 'x', 'drop', 'DROP TABLE', 'allowed') RETURNING id)
-        INSERT INTO warden.audit_record (seq, at, session, statement_no, duration, context, shape, event, outcome, access, statement, hash)
-        SELECT 1000000, now(), 77, 5, NULL::bigint, 0, id, 's'::"char", 'o'::"char", NULL, 'DROP TABLE t CASCADE', ''::bytea FROM s
-        UNION ALL SELECT 1000001, now(), 77, 5, NULL, 0, id, 't', 'o',
+        INSERT INTO warden.audit_record (seq, at, session, statement_no, duration, request_id, context, shape, event, outcome, access, statement, hash)
+        SELECT 1000000, now(), 77, 5, NULL::bigint, NULL::bigint, 0, id, 's'::"char", 'o'::"char", NULL, 'DROP TABLE t CASCADE', ''::bytea FROM s
+        UNION ALL SELECT 1000001, now(), 77, 5, NULL, 1000000, 0, id, 't', 'o',
           '[{"relation":"public.v","oid":9,"kind":"view","action":"drop","columns":[],"masked_columns":[],"via":"public.t"}]', NULL, ''::bytea FROM s
-        UNION ALL SELECT 1000002, now(), 77, 5, 250, 0, id, 't', 'o', NULL, NULL, ''::bytea FROM s
-        UNION ALL SELECT 1000003, now(), 77, 5, NULL, 0, id, 't', 'c', NULL, NULL, ''::bytea FROM s
+        UNION ALL SELECT 1000002, now(), 77, 5, 250, NULL, 0, id, 't', 'o', NULL, NULL, ''::bytea FROM s
+        UNION ALL SELECT 1000003, now(), 77, 5, NULL, NULL, 0, id, 't', 'c', NULL, NULL, ''::bytea FROM s
         """)
       let reached = try again.query(
         "SELECT seq, relation, action, via FROM warden.audit_access WHERE relation = 'public.v'")
