@@ -18,7 +18,7 @@ from statistics import median
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 SECONDS = int(os.environ.get("BENCH_SECONDS", "4"))
-PARTS = os.environ.get("BENCH_PARTS", "backend classes writer many connect memory power").replace(",", " ").split()
+PARTS = os.environ.get("BENCH_PARTS", "backend classes writer many connect memory verify power").replace(",", " ").split()
 OUT = os.environ.get("BENCH_OUT", HERE)
 CORES = os.cpu_count() or 1
 CLIENTS = 4 * CORES
@@ -325,6 +325,39 @@ def memory(clusters):
         table(["", "kB"], rows)
 
 
+def verification(clusters):
+    """The whole chain, in one pass; memory of the backend before and after."""
+    cluster = clusters["warden"]
+    flush(cluster)
+    client = subprocess.Popen([f"{BINDIR}/psql", "-XqAt", "-h", cluster.place, "-U", "postgres", "-d", "bench"], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+    def ask(text):
+        client.stdin.write(text + "\n")
+        client.stdin.flush()
+        return client.stdout.readline().strip()
+
+    pid = ask("SELECT pg_backend_pid();")
+
+    def anonymous():
+        with open(f"/proc/{pid}/smaps_rollup", encoding="utf-8") as f:
+            return int(re.search(r"^Anonymous:\s+(\d+) kB", f.read(), re.M).group(1))
+
+    ask("SELECT count(*) FROM warden.audit_log WHERE seq < 10;")
+    before = anonymous()
+    started = time.monotonic()
+    ok, records, _, problem = ask("SELECT * FROM warden.verify_audit();").split("|")
+    seconds = time.monotonic() - started
+    after = anonymous()
+    client.stdin.close()
+    client.wait()
+    if ok != "t":
+        problems.append(f"warden.verify_audit(): {problem}")
+    return "## Verification\n\n" + table(["", ""], [
+        ["records verified", f"{int(records):,}"], ["seconds", f"{seconds:.1f}"], ["records/s", f"{int(records) / seconds:,.0f}"],
+        ["memory of the backend before and after, kB", f"{before:,} → {after:,}"]])
+
+
 def power(clusters):
     """warden.audit_durability = power beside crash, each against bare."""
     pair = {n: clusters[n] for n in ("bare", "warden")}
@@ -360,7 +393,7 @@ def prepare(cluster):
         cluster.sql("CREATE EXTENSION pg_warden")
 
 
-PART_FUNCTIONS = {"backend": backend_part, "classes": classes, "writer": writer_rate, "many": many, "connect": connect, "memory": memory, "power": power}
+PART_FUNCTIONS = {"backend": backend_part, "classes": classes, "writer": writer_rate, "many": many, "connect": connect, "memory": memory, "verify": verification, "power": power}
 
 
 def main():
@@ -389,9 +422,6 @@ def main():
                 clusters["warden"].restart()
             say(f"bench: {part}")
             sections.append(PART_FUNCTIONS[part](clusters))
-        verdict = clusters["warden"].sql("SELECT ok, coalesce(problem, '') FROM warden.verify_audit()")
-        if not verdict.startswith("t"):
-            problems.append(f"warden.verify_audit(): {verdict}")
         holes = clusters["warden"].sql("SELECT max(seq) - min(seq) + 1 - count(*) FROM warden.audit_log")
         if holes != "0":
             problems.append(f"{holes} holes or doubles in seq")
