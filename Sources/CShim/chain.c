@@ -114,8 +114,11 @@ chain_tuple(Relation rel)
 	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
 	HeapTuple	tuple = systable_getnext(scan);
 
+	warden_check_layout(rel, warden_catalog.audit_chain);
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "pg_warden: warden.audit_chain is empty");
+	if (HeapTupleHasNulls(tuple))
+		elog(ERROR, "pg_warden: the row of warden.audit_chain is damaged");
 	tuple = heap_copytuple(tuple);
 	systable_endscan(scan);
 	return tuple;

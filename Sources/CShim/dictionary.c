@@ -214,6 +214,7 @@ find_or_make(Table *table, WardenEntry *entry, Datum *values, bool *nulls, bool 
 	Relation	rel = table_open(*table->oid, RowExclusiveLock);
 	bytea	   *digest = palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
 
+	warden_check_layout(rel, *table->oid);
 	SET_VARSIZE(digest, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
 	memcpy(VARDATA(digest), entry->digest, PG_SHA256_DIGEST_LENGTH);
 	entry->id = find_id(rel, table, PointerGetDatum(digest));

@@ -55,6 +55,15 @@ time_column(int number, char *text)
 		warden_digest_time(DatumGetTimestampTz(datum), text);
 }
 
+/* Raises where there is nothing to take one of. */
+static void
+check_chain(void)
+{
+	WardenChain chain;
+
+	warden_chain_read(&chain);
+}
+
 void
 warden_digest_take(WardenDigest *digest)
 {
@@ -62,6 +71,7 @@ warden_digest_take(WardenDigest *digest)
 	Datum		head;
 
 	memset(digest, 0, sizeof(*digest));
+	check_chain();
 	if (SPI_execute("SELECT c.chain::text, c.system_identifier, c.timeline::bigint, c.records, c.last_seq, c.head, "
 					"COALESCE((SELECT k.first_at FROM warden.audit_retained k WHERE k.first_seq = 1), "
 					"(SELECT f.at FROM warden.audit_record f WHERE f.seq = 1)), "

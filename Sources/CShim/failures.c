@@ -203,6 +203,8 @@ warden_planning_failed(WardenFrame *frame, Query *query, const WardenRedaction *
 		return;
 	warden_source(&source, frame->text, query->stmt_location, query->stmt_len, query->queryId);
 	warden_redaction_apply(&source, redaction);
+	/* the message may repeat a parameter, which is not told with it */
+	source.has_secret |= redaction->parameters != NULL;
 	warden_failure_completion(&completion);
 	warden_audit_failure(&source, GetCommandTagName(CreateCommandTag((Node *) query)), class_of(query->commandType),
 						 &completion);

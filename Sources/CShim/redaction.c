@@ -368,6 +368,21 @@ walk_entry(RangeTblEntry *rte, Walk *walk)
 	(void) judge((Node *) rte->securityQuals, walk);
 }
 
+/* The columns of UNION, INTERSECT and EXCEPT: the parts are compared with each other. */
+static void
+judge_set_operation(Query *query, Walk *walk)
+{
+	ListCell   *cell;
+
+	foreach(cell, query->targetList)
+	{
+		AttrNumber	column = lfirst_node(TargetEntry, cell)->resno;
+
+		if (visit_column(query, walk->scope, column, touches, walk))
+			(void) visit_column(query, walk->scope, column, redact, walk);
+	}
+}
+
 static void
 walk_query(Query *query, Walk *walk)
 {
@@ -376,6 +391,8 @@ walk_query(Query *query, Walk *walk)
 
 	if (too_far(walk))
 		return;
+	if (query->setOperations != NULL)
+		judge_set_operation(query, walk);
 	walk->scope = &here;
 	judge_changes(query, walk);
 	(void) judge((Node *) query->targetList, walk);

@@ -120,14 +120,18 @@ column_measure(TupleTableSlot *slot, int column)
 	return slot->tts_isnull[column] ? -1 : DatumGetInt64(slot->tts_values[column]);
 }
 
-/* The canonical bytes do not tell NULL from what stands for it, which the writer never stores. */
+/* The canonical bytes do not tell NULL from what stands for it: the writer stores one of both. */
 static bool
 stands_for_null(TupleTableSlot *slot)
 {
 	static const int numbers[] = {COLUMN_STATEMENT_NO, COLUMN_LAST_STATEMENT_NO, COLUMN_PARENT_NO, COLUMN_REQUEST_ID,
 	COLUMN_STATEMENT_HASH};
 	static const int measures[] = {COLUMN_ROWS, COLUMN_BYTES, COLUMN_DURATION};
+	static const int never_null[] = {COLUMN_SEQ, COLUMN_AT, COLUMN_SESSION, COLUMN_CONTEXT, COLUMN_SHAPE, COLUMN_EVENT};
 
+	for (size_t i = 0; i < lengthof(never_null); i++)
+		if (slot->tts_isnull[never_null[i]])
+			return true;
 	for (size_t i = 0; i < lengthof(numbers); i++)
 		if (!slot->tts_isnull[numbers[i]] && DatumGetInt64(slot->tts_values[numbers[i]]) == 0)
 			return true;
@@ -213,7 +217,7 @@ load_reference(Verification *v, HTAB *table, TupleTableSlot *slot, Digester dige
 
 /* Each row is hashed once; records refer to its digest. */
 static HTAB *
-load_references(Verification *v, Oid relid, int columns, Digester digester)
+load_references(Verification *v, Oid relid, Digester digester)
 {
 	HASHCTL		control = {.keysize = sizeof(int32), .entrysize = sizeof(Reference), .hcxt = CurrentMemoryContext};
 	HTAB	   *table = hash_create("pg_warden references", 1024, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
@@ -221,8 +225,7 @@ load_references(Verification *v, Oid relid, int columns, Digester digester)
 	TupleTableSlot *slot = table_slot_create(rel, NULL);
 	TableScanDesc scan;
 
-	if (RelationGetDescr(rel)->natts != columns)
-		elog(ERROR, "pg_warden: relation \"%s\" has %d columns", RelationGetRelationName(rel), RelationGetDescr(rel)->natts);
+	warden_check_layout(rel, relid);
 	scan = table_beginscan_strat(rel, v->snapshot, 0, NULL, true, false);
 	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
 	{
@@ -522,9 +525,7 @@ scan_partition(Verification *v, Oid relid)
 	TupleTableSlot *slot = table_slot_create(rel, NULL);
 	TableScanDesc scan;
 
-	if (RelationGetDescr(rel)->natts != WARDEN_AUDIT_COLUMNS)
-		elog(ERROR, "pg_warden: partition \"%s\" has %d columns", RelationGetRelationName(rel),
-			 RelationGetDescr(rel)->natts);
+	warden_check_layout(rel, warden_catalog.audit_record);
 	scan = table_beginscan_strat(rel, v->snapshot, 0, NULL, true, false);
 	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
 	{
@@ -624,7 +625,7 @@ check_dropped_digest(Verification *v, uint64 last, const uint8 *head)
 static void
 load_loose(Verification *v)
 {
-	(void) SPI_execute("SELECT seq, hash_before FROM warden.audit_loose", true, 0);
+	(void) SPI_execute("SELECT seq::bigint, hash_before::text::bytea FROM warden.audit_loose", true, 0);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		uint64		seq = number_cell((int) i, 1);
@@ -642,7 +643,7 @@ load_retained(Verification *v)
 {
 	bool		comparable = v->expected == NULL;
 
-	(void) SPI_execute("SELECT last_seq, head_after FROM warden.audit_retained WHERE last_seq IS NOT NULL ORDER BY last_seq",
+	(void) SPI_execute("SELECT last_seq::bigint, head_after::text::bytea FROM warden.audit_retained WHERE last_seq IS NOT NULL ORDER BY last_seq",
 					   true, 0);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
@@ -742,8 +743,8 @@ warden_verify(const WardenDigest *expected, MemoryContext memory, WardenVerified
 	load_retained(&v);
 	check_origin(&v, &chain);
 	warden_chain_begin();
-	v.contexts = load_references(&v, warden_catalog.audit_context, 13, digest_context);
-	v.shapes = load_references(&v, warden_catalog.audit_shape, 9, digest_shape);
+	v.contexts = load_references(&v, warden_catalog.audit_context, digest_context);
+	v.shapes = load_references(&v, warden_catalog.audit_shape, digest_shape);
 	scan_partitions(&v);
 	warden_chain_end();
 	check_retained(&v);

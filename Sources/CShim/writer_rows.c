@@ -110,12 +110,12 @@ static void
 check_partition(Relation rel)
 {
 	if (rel->rd_rel->relkind != RELKIND_RELATION || !rel->rd_rel->relispartition ||
-		get_partition_parent(RelationGetRelid(rel), true) != warden_catalog.audit_record ||
-		RelationGetDescr(rel)->natts != WARDEN_AUDIT_COLUMNS)
+		get_partition_parent(RelationGetRelid(rel), true) != warden_catalog.audit_record)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("relation \"%s\" is in the place of a partition of the audit", RelationGetRelationName(rel)),
 				 errhint("Move it out of schema warden, under warden.break_glass(reason).")));
+	warden_check_layout(rel, warden_catalog.audit_record);
 }
 
 static Oid

@@ -7,6 +7,7 @@
 #include "shim.h"
 
 #include "common/sha2.h"
+#include "utils/rel.h"
 
 /* The columns of warden.audit_record. */
 enum
@@ -35,6 +36,10 @@ extern void warden_write_gap(WardenChain *chain);
 extern void warden_partition_ensure(int64 at);
 /* The transaction was rolled back, and with it what was noted of it. */
 extern void warden_rows_forget(void);
+
+/* --- layout.c --- */
+/* Raises where `rel` has other columns than `table`, one of the audit's tables, is made with; a partition is held against its parent. */
+extern void warden_check_layout(Relation rel, Oid table);
 
 /* --- writer_failure.c --- */
 /* In a PG_CATCH block of the writer: ends the transaction, tells the log, once. */

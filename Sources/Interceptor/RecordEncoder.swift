@@ -55,14 +55,14 @@ import Contract
     let redactedCount = unsafe record.pointee.redacted == nil ? 0 : record.pointee.redacted_count
     isPlain = kept == text.count && !hasSecret && redactedCount <= 0
     // Also by a word in what is cut off.
-    let mayBeNamed = parametersView.count > 0 && (hasSecret || (kept < text.count && Secrets.mayBe(in: text)))
+    let mayBeNamed = hasSecret || (kept < text.count && Secrets.mayBe(in: text))
     let isNamed = mayBeNamed && Secrets.areNamed(in: text)
     let isSecret = unsafe record.pointee.has_secret || isNamed
     parameters = ParameterList(parametersView, mode: mode, hidesAll: isSecret)
     let withholds = redactedCount > 0 || (parametersView.count > 0 && parameters.withholdsSome())
     let told = unsafe isAmendment ? UInt16(truncatingIfNeeded: record.pointee.withheld) & RecordLayout.leavesOut : 0
     flags =
-      (hasSecret ? RecordLayout.secretFlag : 0) | (withholds ? RecordLayout.withheldFlag : 0)
+      (hasSecret ? RecordLayout.secretFlag : 0) | (isSecret ? RecordLayout.namedFlag : 0) | (withholds ? RecordLayout.withheldFlag : 0)
       | (parameterRoom > 0 ? RecordLayout.parametersFlag : 0) | told
     textRoom = isPlain ? kept : unsafe Self.recordText(record, text, kept, hasSecret).room(limit: room)
     bound = (parts &+ textRoom &+ 7) & ~7
@@ -202,12 +202,22 @@ enum RecordCompletion {
     writer.rewind(to: 0)
     writer.skip(RecordLayout.error)
     var part = writer.part(RecordLayout.errorCapacity)
+    let isNamed = flags & RecordLayout.namedFlag != 0
+    let withholds = unsafe flags & RecordLayout.withheldFlag != 0 || (isNamed && repeatsValues(completion))
     // Class P0: raised by a function.
     let isOwnWording = unsafe completion.sqlstate.0 == 0x50 && completion.sqlstate.1 == 0x30
     ErrorText(
-      hasSecret: flags & RecordLayout.secretFlag != 0, withholds: flags & RecordLayout.withheldFlag != 0,
-      isOwnWording: isOwnWording
+      hasSecret: flags & RecordLayout.secretFlag != 0, withholds: withholds, isOwnWording: isOwnWording
     ).write(error, into: &part)
     writer.store(UInt32(truncatingIfNeeded: part.count), at: RecordLayout.errorLength)
+  }
+
+  /// Messages of syntax errors and of classes 22, 23 and P0 have literals and values in them, others mere names:
+  /// `syntax error at or near "'secret'"`, but `role "ann" does not exist`.
+  @unsafe private static func repeatsValues(_ completion: WardenCompletion) -> Bool {
+    let state = unsafe completion.sqlstate
+    if state.0 == 0x32 { return state.1 == 0x32 || state.1 == 0x33 }
+    if state.0 == 0x50 { return state.1 == 0x30 }
+    return state.0 == 0x34 && state.1 == 0x32 && state.2 == 0x36 && state.3 == 0x30 && state.4 == 0x31
   }
 }

@@ -71,7 +71,9 @@ enum RecordLayout {
   /// Literals or parameters were left out, so its error message must not repeat them.
   static let withheldFlag: UInt16 = 2
   /// What an error message must not repeat.
-  static let leavesOut = secretFlag | withheldFlag
+  /// The text names a secret.
+  static let namedFlag: UInt16 = 8
+  static let leavesOut = secretFlag | withheldFlag | namedFlag
   /// Parameters follow the text.
   static let parametersFlag: UInt16 = 4
 

@@ -52,7 +52,8 @@ struct RecordText {
     writer.skip(body.count)
     guard kept < text.count || !isWhole else { return }
     writeMark(into: &writer)
-    guard comment.count > 0 else { return }
+    // Where a secret is named it may be that the literal with it does not end, and the comment is part of it.
+    guard comment.count > 0, !(Secrets.mayBe(in: text) && Secrets.areNamed(in: text)) else { return }
     writer.append(0x20)
     var end = writer.part(comment.count &* 2)
     if hasSecret || Secrets.mayBe(in: comment) {

@@ -71,16 +71,25 @@ enum SecretWords {
   }
 
   /// Does the word that ends before `end` announce a secret? Words that end so count too: sslpassword, user_passwd.
-  static func word(in text: ByteView, from start: Int, to end: Int) -> Word? {
+  static func word(in text: ByteView, from start: Int, to wordEnd: Int) -> Word? {
+    // `PASSWORD` and a space that is not ASCII, as a word processor gives it, are one word to the server.
+    var end = wordEnd
+    while end > start, text[end &- 1] >= 0x80 { end &-= 1 }
     if ends(text, start, end, "password") || ends(text, start, end, "passwd") { return .value }
     if ends(text, start, end, "passphrase") || ends(text, start, end, "passfile") { return .value }
     if equals(text, start, end, "sign_in") { return .call }
-    // "warden"."token" too
+    // "warden"."token" and warden . token too
     guard equals(text, start, end, "token") else { return nil }
     var before = start
-    while before > 0, text[before &- 1] == 0x22 || text[before &- 1] == 0x2E { before &-= 1 }
-    return before < start && ends(text, 0, before, "warden") ? .value : nil
+    var hasDot = false
+    while before > 0, isBetweenNames(text[before &- 1]) {
+      before &-= 1
+      hasDot = hasDot || text[before] == 0x2E
+    }
+    return hasDot && ends(text, 0, before, "warden") ? .value : nil
   }
+
+  private static func isBetweenNames(_ byte: UInt8) -> Bool { byte == 0x22 || byte == 0x2E || SQLLexer.isSpace(byte) }
 
   /// Where the first of them ends, be it in code, in a literal or anywhere; nil where there is none.
   /// - Parameter orAddress: addresses, which may have a password in them, count too.
@@ -163,9 +172,16 @@ struct SecretScanner {
     var isOn = false
     /// A sign like = or ( has been seen since: what follows is an expression.
     var isSeparated = false
+    /// A literal has been removed.
+    var hasValue = false
     var depth = 0
   }
   private var expected = Expectation()
+  /// Words of the statement so far, up to three, and whether it says by them that a bare word is a value too:
+  /// `ALTER ROLE … PASSWORD secret` lacks its quotes, `SET x.password = secret` needs none.
+  private var words = 0
+  private var takesBareValue = false
+  private var isOfRoles = false
   /// A list of columns has a password in it; the values come later.
   private var isInColumnList = false
   private var hidesValues = false
@@ -223,10 +239,16 @@ struct SecretScanner {
 
   private mutating func scanWord(_ start: Int, _ end: Int, _ depth: Int) -> Int {
     let stop = wordEnd(start, end)
+    if depth == 0 { noteBeginning(start, stop) }
     if let secret = SecretWords.word(in: text, from: start, to: stop) {
       expected = Expectation(isOn: true)
       copy(start, stop)
       return depth > 0 && secret == .value ? scanBareValue(stop, end) : stop
+    }
+    if isBareValue(start, stop) {
+      writeStars()
+      expected.isOn = false
+      return stop
     }
     if expected.isOn, expected.depth == 0, !SecretWords.isLiteralPrefix(text, start, stop) {
       let ends =
@@ -237,6 +259,25 @@ struct SecretScanner {
     if isInColumnList, SecretWords.equals(text, start, stop, "values") { hidesValues = true }
     copy(start, stop)
     return stop
+  }
+
+  /// ALTER ROLE, CREATE USER and the like, SET.
+  private mutating func noteBeginning(_ start: Int, _ end: Int) {
+    words &+= 1
+    if words == 1 {
+      takesBareValue = SecretWords.equals(text, start, end, "set")
+      isOfRoles = SecretWords.equals(text, start, end, "alter") || SecretWords.equals(text, start, end, "create")
+    } else if words == 2, isOfRoles {
+      takesBareValue =
+        SecretWords.equals(text, start, end, "role") || SecretWords.equals(text, start, end, "user")
+        || SecretWords.equals(text, start, end, "group")
+    }
+    if words > 2 { words = 3 }
+  }
+
+  private func isBareValue(_ start: Int, _ end: Int) -> Bool {
+    guard expected.isOn, takesBareValue, !expected.hasValue, !SecretWords.isBridge(text, start, end) else { return false }
+    return !SecretWords.equals(text, start, end, "null")
   }
 
   private mutating func scanSign(_ index: Int, _ end: Int, _ depth: Int) -> Int {
@@ -252,6 +293,9 @@ struct SecretScanner {
     expected.isOn = false
     isInColumnList = false
     hidesValues = false
+    words = 0
+    takesBareValue = false
+    isOfRoles = false
   }
 
   private mutating func note(sign byte: UInt8) {
@@ -351,6 +395,7 @@ struct SecretScanner {
       return end
     }
     if hides {
+      expected.hasValue = true
       writer.append(cutting: ByteView("'***'"))
       return close &+ 1
     }
@@ -484,6 +529,14 @@ struct SecretScanner {
 
   /// `://user:password@host`, from the colon on; nil where there is no password.
   private mutating func scanAddress(_ start: Int, _ end: Int) -> Int? {
+    guard let (colon, at) = passwordInAddress(start, end) else { return nil }
+    copy(start, colon &+ 1)
+    writeStars()
+    return at
+  }
+
+  /// The colon before it and the sign behind it.
+  private mutating func passwordInAddress(_ start: Int, _ end: Int) -> (colon: Int, at: Int)? {
     guard start >= addressesEnd, start &+ 3 <= end, text[start &+ 1] == 0x2F, text[start &+ 2] == 0x2F else {
       return nil
     }
@@ -499,9 +552,16 @@ struct SecretScanner {
       addressesEnd = index
       return nil
     }
-    copy(start, colon &+ 1)
-    writeStars()
-    return at
+    return (colon, at)
+  }
+
+  private mutating func hasAddress(_ start: Int, _ end: Int) -> Bool {
+    var index = start
+    while index < end {
+      if text[index] == 0x3A, passwordInAddress(index, end) != nil { return true }
+      index &+= 1
+    }
+    return false
   }
 
   // MARK: Dollar quotes, identifiers, comments
@@ -524,6 +584,7 @@ struct SecretScanner {
     }
     let stop = close &+ (body &- start)
     if hides || depth >= Self.deepest {
+      expected.hasValue = true
       writer.append(cutting: ByteView("'***'"))
       return stop
     }
@@ -562,8 +623,12 @@ struct SecretScanner {
         expected.isOn = false
         return quotedEnd(start, end) ?? end
       }
-      copy(start, stop)
-      if expected.isOn, expected.depth == 0, !expected.isSeparated { expected.isOn = false }
+      if expected.isOn, takesBareValue, !expected.hasValue {
+        writeStars()
+      } else {
+        copy(start, stop)
+      }
+      if expected.isOn, expected.depth == 0, takesBareValue || !expected.isSeparated { expected.isOn = false }
       return stop
     }
     // A name with a quote and a secret's word in it is more likely a statement that was torn.
@@ -609,10 +674,10 @@ struct SecretScanner {
     return false
   }
 
-  /// A comment with a secret's word in it is removed whole; so is one with a quote where every literal is.
+  /// A comment with a secret's word or an address with a password in it is removed whole; so is one with a quote where every literal is.
   private mutating func scanComment(_ start: Int, _ end: Int) -> Int {
     let stop = text[start] == 0x2D ? lineEnd(start, end) : blockEnd(start, end)
-    let isSecret = secretWord(start, stop) != nil || (everyLiteral && hasQuote(start, stop))
+    let isSecret = secretWord(start, stop) != nil || hasAddress(start, stop) || (everyLiteral && hasQuote(start, stop))
     if isSecret {
       writer.append(cutting: ByteView(text[start] == 0x2D ? "-- ***" : "/* *** */"))
     } else {

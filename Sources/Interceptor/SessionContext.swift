@@ -59,7 +59,7 @@ struct SessionContext {
     guard room >= Self.smallest else { return }
     let limit = fieldLimit(fitting: room &- Self.smallest)
     writer.append(Self.version)
-    for index in 0..<Self.fieldCount { Self.write(field(index), limit, into: &writer) }
+    for index in 0..<Self.fieldCount { write(index, limit, into: &writer) }
   }
 
   /// The longest that a field may be, so that long fields are cut before short ones.
@@ -93,6 +93,24 @@ struct SessionContext {
     case 9: ticket
     default: run
     }
+  }
+
+  /// What the client says of itself: application_name may be a whole connection string.
+  private static func isClaimed(_ index: Int) -> Bool { index == 4 || index == 5 || index >= 8 }
+
+  private func write(_ index: Int, _ limit: Int, into writer: inout ByteWriter) {
+    let field = field(index)
+    guard Self.isClaimed(index), Secrets.mayBe(in: field) else { return Self.write(field, limit, into: &writer) }
+    let limit = min(limit, field.count)
+    var output = writer
+    ByteWriter.withScratch(3 &* field.count &+ 16) { scratch in
+      if !Secrets.remove(fromValue: field, into: &scratch) {
+        scratch.rewind(to: 0)
+        scratch.append("***")
+      }
+      Self.write(scratch.written(since: 0), limit, into: &output)
+    }
+    writer = output
   }
 
   private static func write(_ field: ByteView, _ limit: Int, into writer: inout ByteWriter) {

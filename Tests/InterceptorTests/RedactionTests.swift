@@ -220,4 +220,16 @@ import Testing
     #expect(!text.contains("654") && !text.contains("yx"), "\(statement) at \(offsets) -> \(text)")
     #expect(text.utf8.count <= 3 * statement.utf8.count + 200)
   }
+
+  /// The parser repeats what it does not understand, which where a secret is named may be that.
+  @Test(arguments: [
+    ("42601", "syntax error at or near \"'hunter2'\"", "syntax error at or near ***"),
+    ("22007", "invalid input syntax for type timestamp: \"hunter2\"", "invalid input syntax for type timestamp: ***"),
+    ("42704", "role \"ann\" does not exist", "role \"ann\" does not exist"),
+  ]) func messageAboutAStatementWithASecret(_ sqlstate: String, _ message: String, _ kept: String) {
+    let ring = TestRing()
+    let record = ring.lender.record("ALTER ROLE ann PASSWORD 'x' /* */ 'hunter2'")
+    #expect(ring.complete(ring.append(record), ring.lender.completion(sqlstate: sqlstate, error: message)))
+    #expect(collect([ring]).rows.first?["error"] == kept)
+  }
 }

@@ -37,6 +37,12 @@ import Testing
     Case(
       "ALTER USER MAPPING FOR u SERVER s OPTIONS (SET \"password\" 'hunter2')",
       "ALTER USER MAPPING FOR u SERVER s OPTIONS (SET \"password\" '***')"),
+    Case("ALTER ROLE r PASSWORD hunter2", "ALTER ROLE r PASSWORD ***"),
+    Case("ALTER ROLE r PASSWORD \"hunter2\" LOGIN", "ALTER ROLE r PASSWORD *** LOGIN"),
+    Case("ALTER ROLE r PASSWORD\u{A0}'hunter2'", "ALTER ROLE r PASSWORD\u{A0}'***'"),
+    Case("SET x.password TO hunter2; SELECT 'x'", "SET x.password TO ***; SELECT 'x'"),
+    Case("SET LOCAL warden . token = 'hunter2'", "SET LOCAL warden . token = '***'"),
+    Case("SELECT 1 /* postgres://u:hunter2@h/db */", "SELECT 1 /* *** */"),
     Case("UPDATE u SET password = 'hunter2', name = 'bob'", "UPDATE u SET password = '***', name = 'bob'"),
     Case(
       "UPDATE u SET password = crypt('hunter2', gen_salt('bf')), name = 'bob' WHERE id = '5'",

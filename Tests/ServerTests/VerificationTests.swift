@@ -109,6 +109,10 @@ extension ServerTests.VerificationTests {
     (
       "UPDATE warden.audit_record SET hash = sha256('x') WHERE seq = MIDDLE", "MIDDLE", "hash of the record was altered"
     ),
+    (
+      "ALTER TABLE warden.audit_record ALTER context DROP NOT NULL; "
+        + "UPDATE warden.audit_record SET context = NULL WHERE seq = MIDDLE", "MIDDLE", "never written"
+    ),
     ("UPDATE warden.audit_record SET hash = '' WHERE seq = MIDDLE", "MIDDLE", "hash of the record was altered"),
     (
       "UPDATE warden.audit_record SET seq = MIDDLE + LATER - seq WHERE seq IN (MIDDLE, LATER)", "MIDDLE",
@@ -158,6 +162,18 @@ extension ServerTests.VerificationTests {
     let verdict = try verdict(after: sql)
     #expect(!verdict.ok && verdict.problem.contains(says), "\(verdict)")
     #expect(verdict.seq ?? 0 > 0 && verdict.seq ?? 0 <= prepared.middle)
+  }
+
+  /// What has other columns is neither read nor written, rather than taken for what it was.
+  @Test func otherColumnsAreRefused() throws {
+    #expect(
+      throws: (any Error).self, "audit_context of the audit has other columns",
+      performing: { _ = try verdict(after: "ALTER TABLE warden.audit_context ALTER digest TYPE int USING id") })
+    try shop.cluster.start()
+    defer { try? shop.cluster.shutDown(.immediate) }
+    try shop.reconnect()
+    #expect(shop.admin.error("SELECT * FROM warden.verify_audit()")?.message.contains("has other columns") == true)
+    #expect(try shop.admin.query("SELECT 1").value == "1")
   }
 
   /// The server goes on from what audit_chain says, so that the next record does not fit, or is there twice.
