@@ -62,7 +62,8 @@ import Contract
     let withholds = redactedCount > 0 || (parametersView.count > 0 && parameters.withholdsSome())
     let told = unsafe isAmendment ? UInt16(truncatingIfNeeded: record.pointee.withheld) & RecordLayout.leavesOut : 0
     flags =
-      (hasSecret ? RecordLayout.secretFlag : 0) | (isSecret ? RecordLayout.namedFlag : 0) | (withholds ? RecordLayout.withheldFlag : 0)
+      (hasSecret ? RecordLayout.secretFlag : 0) | (isSecret ? RecordLayout.namedFlag : 0)
+      | (withholds ? RecordLayout.withheldFlag : 0)
       | (parameterRoom > 0 ? RecordLayout.parametersFlag : 0) | told
     textRoom = isPlain ? kept : unsafe Self.recordText(record, text, kept, hasSecret).room(limit: room)
     bound = (parts &+ textRoom &+ 7) & ~7

@@ -276,7 +276,8 @@ struct SecretScanner {
   }
 
   private func isBareValue(_ start: Int, _ end: Int) -> Bool {
-    guard expected.isOn, takesBareValue, !expected.hasValue, !SecretWords.isBridge(text, start, end) else { return false }
+    guard expected.isOn, takesBareValue, !expected.hasValue else { return false }
+    if SecretWords.isBridge(text, start, end) { return false }
     return !SecretWords.equals(text, start, end, "null")
   }
 
