@@ -323,34 +323,34 @@ CREATE VIEW warden.audit_log AS
                      WHERE a.event = 't' AND a.session = r.session AND a.statement_no <= r.statement_no
                        AND COALESCE(a.last_statement_no, a.statement_no) >= r.statement_no
                        AND a.outcome <> 'o' AND a.seq > r.seq
-                     ORDER BY a.seq LIMIT 1) END, r.outcome)
-                WHEN 'o' THEN 'open' WHEN 'c' THEN 'committed' WHEN 'r' THEN 'rolled_back'
+                     ORDER BY a.last_statement_no IS NULL DESC, a.seq LIMIT 1) END, r.outcome)
+                WHEN 'o' THEN CASE WHEN r.event <> 't' THEN 'open' END WHEN 'c' THEN 'committed' WHEN 'r' THEN 'rolled_back'
                 WHEN 'f' THEN 'failed' WHEN 'b' THEN 'blocked' WHEN 'i' THEN 'interrupted' END AS outcome,
-           CASE WHEN r.outcome = 'o' AND r.duration IS NULL THEN (
+           CASE WHEN r.outcome = 'o' THEN COALESCE((
                     SELECT a.sqlstate FROM warden.audit_record a
                      WHERE a.event = 't' AND a.session = r.session AND a.statement_no = r.statement_no
                        AND a.last_statement_no IS NULL AND a.duration IS NOT NULL AND a.seq > r.seq
-                     ORDER BY a.seq LIMIT 1) ELSE r.sqlstate END AS sqlstate,
-           CASE WHEN r.outcome = 'o' AND r.duration IS NULL THEN (
+                     ORDER BY a.seq DESC LIMIT 1), r.sqlstate) ELSE r.sqlstate END AS sqlstate,
+           CASE WHEN r.outcome = 'o' THEN COALESCE((
                     SELECT a.error FROM warden.audit_record a
                      WHERE a.event = 't' AND a.session = r.session AND a.statement_no = r.statement_no
                        AND a.last_statement_no IS NULL AND a.duration IS NOT NULL AND a.seq > r.seq
-                     ORDER BY a.seq LIMIT 1) ELSE r.error END AS error,
-           CASE WHEN r.outcome = 'o' AND r.duration IS NULL THEN (
+                     ORDER BY a.seq DESC LIMIT 1), r.error) ELSE r.error END AS error,
+           CASE WHEN r.outcome = 'o' THEN COALESCE((
                     SELECT a.rows FROM warden.audit_record a
                      WHERE a.event = 't' AND a.session = r.session AND a.statement_no = r.statement_no
                        AND a.last_statement_no IS NULL AND a.duration IS NOT NULL AND a.seq > r.seq
-                     ORDER BY a.seq LIMIT 1) ELSE r.rows END AS rows,
-           CASE WHEN r.outcome = 'o' AND r.duration IS NULL THEN (
+                     ORDER BY a.seq DESC LIMIT 1), r.rows) ELSE r.rows END AS rows,
+           CASE WHEN r.outcome = 'o' THEN COALESCE((
                     SELECT a.bytes FROM warden.audit_record a
                      WHERE a.event = 't' AND a.session = r.session AND a.statement_no = r.statement_no
                        AND a.last_statement_no IS NULL AND a.duration IS NOT NULL AND a.seq > r.seq
-                     ORDER BY a.seq LIMIT 1) ELSE r.bytes END AS bytes,
-           CASE WHEN r.outcome = 'o' AND r.duration IS NULL THEN (
+                     ORDER BY a.seq DESC LIMIT 1), r.bytes) ELSE r.bytes END AS bytes,
+           CASE WHEN r.outcome = 'o' THEN COALESCE((
                     SELECT a.duration FROM warden.audit_record a
                      WHERE a.event = 't' AND a.session = r.session AND a.statement_no = r.statement_no
                        AND a.last_statement_no IS NULL AND a.duration IS NOT NULL AND a.seq > r.seq
-                     ORDER BY a.seq LIMIT 1) ELSE r.duration END / 1000.0::double precision AS duration_ms,
+                     ORDER BY a.seq DESC LIMIT 1), r.duration) ELSE r.duration END / 1000.0::double precision AS duration_ms,
            r.session::text || '/' || (r.transaction::bigint & 4294967295)::text AS transaction_id, r.hash, r.session
       FROM warden.audit_record r
       LEFT JOIN warden.audit_context c ON c.id = r.context

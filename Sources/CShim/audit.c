@@ -551,6 +551,18 @@ warden_audit_end(WardenRecorded *recorded, int64 rows)
 }
 
 void
+warden_audit_so_far(const WardenRecorded *recorded, int64 rows)
+{
+	WardenCompletion completion = {.rows = rows, .bytes = recorded->bytes};
+	WardenRecorded copy = *recorded;
+
+	if (recorded->position < 0 || recorded->done || recorded->bytes < 0)
+		return;
+	completion.duration = GetCurrentTimestamp() - recorded->started;
+	finish(&copy, &completion, WARDEN_OUTCOME_OPEN);
+}
+
+void
 warden_audit_sent(void)
 {
 	WardenRecorded recorded = last_top.recorded;
@@ -696,29 +708,48 @@ warden_record_allowed(WardenRecorded *recorded, const WardenFacts *facts, const 
 /* --- transactions --- */
 
 static void
-resolve(int64 position, uint64 first, SubTransactionId subtransaction, WardenOutcome outcome)
+resolve(int64 position, uint64 first, SubTransactionId subtransaction, WardenOutcome outcome, bool running)
 {
 	static const WardenCompletion nothing = {.rows = -1, .bytes = -1, .duration = -1};
 	WardenUnresolved unresolved = {0, 0};
 
+	if (first > last_statement)
+		return;
 	SWIFT(warden_ring_resolve(warden_ring_at(ring_index), warden_ring_bytes(ring_index), position, first,
-							  subtransaction, outcome, &unresolved));
-	if (unresolved.first != 0)
+							  subtransaction, outcome, running, &unresolved));
+	/* ROLLBACK TO takes effect, and is no part of what it takes back */
+	if (subtransaction != 0 && last_top.ends_transaction && last_top.recorded.statement_no == unresolved.last)
+		unresolved.last--;
+	if (unresolved.first != 0 && unresolved.first <= unresolved.last)
 		amend(unresolved.first, unresolved.last, outcome, &nothing, 0);
 }
 
+/*
+ * Procedures, DO, CREATE INDEX CONCURRENTLY and the like end transactions and go on: their own outcome is not decided
+ * before they have come to their end.
+ */
 static void
 transaction_over(WardenOutcome outcome)
 {
+	const WardenRecorded *running = proc_exit_inprogress ? NULL : warden_frame_outermost();
+
 	subtransaction_count = 0;
 	if (transaction_position < 0 || ring_index < 0)
 		return;
 	warden_audit_sent();
 	last_top.over = false;
-	resolve(transaction_position, transaction_first, 0, outcome);
+	resolve(transaction_position, running ? Max(transaction_first, running->statement_no + 1) : transaction_first, 0,
+			outcome, running != NULL);
 	transaction_position = -1;
 	warden_ring_at(ring_index)->transaction_first = 0;
 	warden_ring_at(ring_index)->xid = 0;
+	if (running)
+	{
+		transaction_position = running->position;
+		transaction_first = running->statement_no;
+		warden_ring_at(ring_index)->transaction_position = (uint64) transaction_position;
+		warden_ring_at(ring_index)->transaction_first = transaction_first;
+	}
 }
 
 static bool
@@ -868,7 +899,7 @@ subtransaction_event(SubXactEvent event, SubTransactionId id, SubTransactionId p
 		return;
 	start = &subtransactions[--subtransaction_count];
 	if (event == SUBXACT_EVENT_ABORT_SUB && ring_index >= 0 && last_statement >= start->first)
-		resolve(start->position, start->first, id, WARDEN_OUTCOME_ROLLED_BACK);
+		resolve(start->position, start->first, id, WARDEN_OUTCOME_ROLLED_BACK, false);
 }
 
 void

@@ -319,6 +319,9 @@ start(QueryDesc *query, int eflags)
 	PG_TRY();
 	{
 		pass_on_start(query, eflags);
+		/* the server counts the rows of the statement that the client gave; those of a rule count for its record */
+		if (query->planstate != NULL && IsA(query->planstate, ModifyTableState))
+			((ModifyTableState *) query->planstate)->canSetTag = true;
 		if (pending == &statement)
 		{
 			pending = NULL;
@@ -461,8 +464,12 @@ warden_ExecutorRun(WARDEN_RUN_ARGS)
 	}
 	PG_END_TRY();
 	leave_frame(&here, execution);
-	if (execution)
-		count_rows(execution, queryDesc);
+	if (execution == NULL)
+		return;
+	count_rows(execution, queryDesc);
+	/* a portal that the client leaves open has no end: a rollback takes it away */
+	if (count != 0)
+		warden_audit_so_far(&execution->recorded, execution->rows);
 }
 
 static void

@@ -149,6 +149,17 @@ warden_frame_failed(WardenFrame *frame)
 		told_at = GetCurrentStatementStartTimestamp();
 }
 
+const WardenRecorded *
+warden_frame_outermost(void)
+{
+	const WardenRecorded *outermost = NULL;
+
+	for (const WardenFrame *frame = innermost; frame != NULL; frame = frame->outer)
+		if (frame->recorded != NULL && frame->recorded->position >= 0 && !frame->recorded->done)
+			outermost = frame->recorded;
+	return outermost;
+}
+
 /* --- refusals and planning --- */
 
 void

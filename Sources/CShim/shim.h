@@ -414,6 +414,8 @@ extern void warden_audit_failure(const WardenSource *source, const char *command
  * statement's record took the error. `at_end`: nothing of the message is left.
  */
 extern bool warden_audit_last_failed(WardenCompletion *completion, bool at_end);
+/* A portal of the client's was left off: what it gave until now stands if it is never taken up again. */
+extern void warden_audit_so_far(const WardenRecorded *recorded, int64 rows);
 /* A statement's last bytes are on their way to the client. */
 extern void warden_audit_sent(void);
 extern void warden_audit_event(WardenEvent event, const char *text);
@@ -508,6 +510,8 @@ typedef struct WardenFrame
 
 extern void warden_frame_enter(WardenFrame *frame, WardenRecorded *recorded, const char *text);
 extern void warden_frame_leave(WardenFrame *frame);
+/* Of the statements running now, the recorded one that holds all others; NULL where none is. */
+extern const WardenRecorded *warden_frame_outermost(void);
 /* In a PG_CATCH block: leaves, and notes the error on the frame's record. */
 extern void warden_frame_failed(WardenFrame *frame);
 /* The same for a query that cannot be planned: makes its record. */

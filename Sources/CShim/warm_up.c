@@ -74,7 +74,7 @@ record_sample(const WardenSession *session, const WardenStatement *statement)
 	SWIFT_GET(position, warden_ring_append(&ring, data, &counter, &record));
 	SWIFT_GET(in_place, warden_ring_complete(&ring, data, position, &completion, WARDEN_OUTCOME_OPEN));
 	(void) in_place;
-	SWIFT(warden_ring_resolve(&ring, data, 0, 1, 0, WARDEN_OUTCOME_COMMITTED, &unresolved));
+	SWIFT(warden_ring_resolve(&ring, data, 0, 1, 0, WARDEN_OUTCOME_COMMITTED, false, &unresolved));
 	pfree(data);
 }
 

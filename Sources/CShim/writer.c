@@ -333,7 +333,7 @@ finish_orphan(Writer *writer, int i)
 		return;
 	}
 	SWIFT(warden_ring_resolve(ring, writer->rings[i].data, (int64) ring->transaction_position,
-							  ring->transaction_first, 0, outcome, &unresolved));
+							  ring->transaction_first, 0, outcome, false, &unresolved));
 	if (unresolved.first != 0)
 	{
 		WardenRecord record = own_record(WARDEN_EVENT_TRANSACTION, NULL);

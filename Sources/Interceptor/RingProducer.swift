@@ -64,8 +64,9 @@ struct RingProducer {
 
   /// A transaction or subtransaction has ended; see warden_ring_resolve.
   @inline(__always)
-  func resolve(from position: UInt64, first: UInt64, subtransaction: UInt32, outcome: WardenOutcome) -> UnresolvedRange
-  {
+  func resolve(
+    from position: UInt64, first: UInt64, subtransaction: UInt32, outcome: WardenOutcome, goesOn: Bool
+  ) -> UnresolvedRange {
     var unresolved = UnresolvedRange()
     var hasSeenStatement = false
     var next = max(position, ring.tail)
@@ -78,6 +79,8 @@ struct RingProducer {
         unresolved.add(from: first, to: slot.statementNo &- 1)
       }
       guard slot.subtransaction >= subtransaction else { continue }
+      // Of a statement that ended the transaction and goes on, nothing is decided yet.
+      if goesOn, slot.state == 0 || slot.statementNo < first { continue }
       if Self.finish(slot, outcome), slot.statementNo >= first {
         unresolved.add(from: slot.statementNo, to: slot.statementNo)
       }

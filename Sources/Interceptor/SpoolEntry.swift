@@ -48,13 +48,14 @@ public func warden_ring_complete(
 @c @implementation
 public func warden_ring_resolve(
   _ ring: UnsafeMutablePointer<WardenRing>, _ data: UnsafeMutablePointer<UInt8>, _ position: Int64, _ first: UInt64,
-  _ subtransaction: UInt32, _ outcome: WardenOutcome, _ unresolved: UnsafeMutablePointer<WardenUnresolved>
+  _ subtransaction: UInt32, _ outcome: WardenOutcome, _ goesOn: Bool,
+  _ unresolved: UnsafeMutablePointer<WardenUnresolved>
 ) {
   unsafe unresolved.pointee = WardenUnresolved(first: 0, last: 0)
   guard outcome != WARDEN_OUTCOME_OPEN, let memory = unsafe RingMemory(ring, data) else { return }
   let from = UInt64(bitPattern: max(position, 0))
   let range = RingProducer(memory).resolve(
-    from: from, first: first, subtransaction: subtransaction, outcome: outcome)
+    from: from, first: first, subtransaction: subtransaction, outcome: outcome, goesOn: goesOn)
   unsafe unresolved.pointee = WardenUnresolved(first: range.first, last: range.last)
 }
 

@@ -67,6 +67,28 @@ import Testing
     #expect(collect([ring]).rows.map { $0["outcome"] } == ["committed", "rolled_back", "rolled_back"])
   }
 
+  @Test func aStatementThatGoesOnAfterItsCommitIsLeftOpen() {
+    let ring = TestRing()
+    let outer = ring.append(ring.lender.record(no: 1))
+    let inner = ring.append(ring.lender.record(no: 2))
+    #expect(ring.complete(inner, ring.lender.completion(rows: 1)))
+    #expect(ring.resolve(outer, first: 2, committed, goesOn: true) == nil)
+    let later = ring.append(ring.lender.record(no: 3))
+    #expect(ring.complete(later, ring.lender.completion(rows: 1)))
+    #expect(ring.complete(outer, ring.lender.completion(sqlstate: "22012")))
+    #expect(ring.resolve(outer, first: 1, rolledBack) == nil)
+    #expect(collect([ring]).rows.map { $0["outcome"] } == ["failed", "committed", "rolled_back"])
+  }
+
+  @Test func whatGoesOnIsNotInTheRangeOfItsTransaction() {
+    let ring = TestRing()
+    let outer = ring.append(ring.lender.record(no: 1))
+    ring.append(ring.lender.record(no: 2))
+    #expect(collect([ring]).ready == 2)
+    #expect(ring.resolve(outer, first: 2, committed, goesOn: true) == 2...2)
+    #expect(ring.resolve(outer, first: 1, rolledBack) == 1...1)
+  }
+
   @Test func whatIsTakenIsReportedOnceAsUnresolved() {
     let ring = TestRing()
     let first = ring.append(ring.lender.record(no: 1))

@@ -137,10 +137,11 @@ final class TestRing {
   }
 
   func resolve(
-    _ position: Int64, first: UInt64 = 1, subtransaction: UInt32 = 1, _ outcome: WardenOutcome
+    _ position: Int64, first: UInt64 = 1, subtransaction: UInt32 = 1, _ outcome: WardenOutcome,
+    goesOn: Bool = false
   ) -> ClosedRange<UInt64>? {
     var unresolved = WardenUnresolved(first: 77, last: 77)
-    warden_ring_resolve(ring, data, position, first, subtransaction, outcome, &unresolved)
+    warden_ring_resolve(ring, data, position, first, subtransaction, outcome, goesOn, &unresolved)
     return unresolved.first == 0 ? nil : unresolved.first...unresolved.last
   }
 

@@ -202,10 +202,11 @@ typedef struct WardenUnresolved
  * A transaction or subtransaction has ended. Records from `position` on of subtransaction `subtransaction` or
  * later that are not FINAL become FINAL: COMPLETE ones get `outcome`; OPEN ones FAILED where `outcome` is
  * ROLLED_BACK, else `outcome`. `first` is the number of the first statement concerned: those already taken
- * are returned in `unresolved`, for an amendment over that range.
+ * are returned in `unresolved`, for an amendment over that range. `goes_on`: it was ended by a statement that is still
+ * running (a procedure's COMMIT); OPEN records, and those numbered below `first`, are left as they are.
  */
 void		warden_ring_resolve(WardenRing *WARDEN_NONNULL ring, uint8_t *WARDEN_NONNULL data, int64_t position,
-								uint64_t first, uint32_t subtransaction, WardenOutcome outcome,
+								uint64_t first, uint32_t subtransaction, WardenOutcome outcome, bool goes_on,
 								WardenUnresolved *WARDEN_NONNULL unresolved);
 
 /* --- the writer's side --- */
