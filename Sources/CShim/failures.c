@@ -11,6 +11,7 @@
 #include "shim.h"
 
 #include "access/parallel.h"
+#include "access/xact.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "tcop/cmdtag.h"
@@ -63,10 +64,23 @@ error_at_hand(void)
 	return error;
 }
 
+/*
+ * When the message started in which a table with masks was last read, by whomever: an error may repeat one of its
+ * values (invalid input syntax … "ann@example.com"), in whatever statement it surfaces.
+ */
+static TimestampTz masked_read_at = 0;
+
+void
+warden_masked_read(void)
+{
+	masked_read_at = GetCurrentStatementStartTimestamp();
+}
+
 static void
 complete_with(WardenCompletion *completion, int sqlstate, const char *message)
 {
 	strlcpy(completion->sqlstate, unpack_sql_state(sqlstate), sizeof(completion->sqlstate));
+	completion->masked_read = masked_read_at != 0 && masked_read_at == GetCurrentStatementStartTimestamp();
 	if (message == NULL)
 		return;
 	completion->error.bytes = (const uint8_t *) message;

@@ -505,7 +505,10 @@ add_relation(WardenFacts *facts, PlannedStmt *plan, RangeTblEntry *rte)
 	}
 	add_columns(access, permissions);
 	if (relation->maskable && access->read_count > 0)
+	{
+		warden_masked_read();
 		warden_facts_masked(access, relation);
+	}
 }
 
 /* What OLD and NEW of a rule's action stand for is not touched by the action. */

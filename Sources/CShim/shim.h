@@ -497,6 +497,9 @@ extern void warden_copy_routing_after(CopyStmt *stmt, List *before);
 
 /* --- failures.c --- */
 
+/* The message under way reads a table with masks: what errors repeat of it is not recorded. */
+extern void warden_masked_read(void);
+
 /* What runs or is planned. On the C stack; every way out leaves it. */
 typedef struct WardenFrame
 {

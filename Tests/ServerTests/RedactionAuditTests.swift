@@ -124,3 +124,23 @@ extension ServerTests.RedactionAuditTests {
     #expect(parameters.hasPrefix("{\"é") || parameters.hasPrefix("{é"))
   }
 }
+
+// MARK: - Errors
+
+extension ServerTests.RedactionAuditTests {
+  /// Errors that repeat what stands in a masked column, read by one who sees it.
+  static let errors: [(sql: String, sqlstate: String)] = [
+    ("SELECT email::int FROM shop.customers WHERE id = 1", "22P02"),
+    ("DO $$DECLARE v text; BEGIN SELECT email INTO v FROM shop.customers WHERE id = 1; PERFORM v::int; END$$", "22P02"),
+    ("DO $$DECLARE v text; BEGIN SELECT email INTO v FROM shop.customers WHERE id = 1; RAISE 'it is %', v; END$$", "P0001"),
+  ]
+
+  @Test(arguments: errors) func storedValuesAreNotInErrors(_ sql: String, _ sqlstate: String) throws {
+    let owner = try shop.connect("shop_owner")
+    let value = try #require(try owner.query("SELECT email FROM shop.customers WHERE id = 1").value)
+    let failure = try #require(owner.error(sql))
+    #expect(failure.sqlstate == sqlstate && failure.text.contains(value), "the client is told: \(failure.text)")
+    let records = try shop.audit(where: "sqlstate = '\(sqlstate)'")
+    #expect(!records.isEmpty && records.allSatisfy { $0["error"]?.contains(value) == false }, "\(records)")
+  }
+}

@@ -121,6 +121,8 @@ typedef struct WardenCompletion
 	int64_t		duration;		/* microseconds */
 	char		sqlstate[8];	/* empty: no error */
 	WardenText	error;			/* cut to what the record has room for (about 150 bytes) */
+	/* a table with masks was read: messages that repeat values are withheld */
+	bool		masked_read;
 } WardenCompletion;
 
 /* What is known when a record is made. */
