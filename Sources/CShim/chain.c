@@ -107,21 +107,53 @@ warden_shape_digest(const WardenAuditShape *shape, uint8 *digest)
 
 /* --- warden.audit_chain --- */
 
+/* What keeps the row from being read; NULL where nothing does. It is ours alone, but not while the library is away. */
+static const char *
+problem_of(Relation rel, HeapTuple tuple)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	bool		isnull;
+
+	if (!warden_layout_fits(rel, warden_catalog.audit_chain))
+		return "table warden.audit_chain has other columns than pg_warden gave it";
+	if (!HeapTupleIsValid(tuple))
+		return "table warden.audit_chain is empty";
+	if (HeapTupleHasNulls(tuple) ||
+		DatumGetInt64(heap_getattr(tuple, 2, desc, &isnull)) < 0 || DatumGetInt64(heap_getattr(tuple, 3, desc, &isnull)) < 0 ||
+		VARSIZE_ANY_EXHDR(DatumGetByteaPP(heap_getattr(tuple, 4, desc, &isnull))) != PG_SHA256_DIGEST_LENGTH)
+		return "the row of table warden.audit_chain is damaged";
+	return NULL;
+}
+
 /* Its one row; to be freed by the caller. */
 static HeapTuple
 chain_tuple(Relation rel)
 {
 	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
 	HeapTuple	tuple = systable_getnext(scan);
+	const char *problem = problem_of(rel, tuple);
 
-	warden_check_layout(rel, warden_catalog.audit_chain);
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "pg_warden: warden.audit_chain is empty");
-	if (HeapTupleHasNulls(tuple))
-		elog(ERROR, "pg_warden: the row of warden.audit_chain is damaged");
+	if (problem != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("%s", problem),
+				 errdetail("It was changed while the server ran without pg_warden. What should be recorded is refused."),
+				 errhint("Repair it with a server started without pg_warden, or let warden.audit be \"none\" in postgresql.conf meanwhile.")));
 	tuple = heap_copytuple(tuple);
 	systable_endscan(scan);
 	return tuple;
+}
+
+bool
+warden_chain_is_sound(void)
+{
+	Relation	rel = table_open(warden_catalog.audit_chain, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	bool		sound = problem_of(rel, systable_getnext(scan)) == NULL;
+
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return sound;
 }
 
 void
@@ -136,8 +168,6 @@ warden_chain_read(WardenChain *chain)
 	chain->last_seq = (uint64) DatumGetInt64(heap_getattr(tuple, 2, desc, &isnull));
 	chain->records = (uint64) DatumGetInt64(heap_getattr(tuple, 3, desc, &isnull));
 	head = DatumGetByteaPP(heap_getattr(tuple, 4, desc, &isnull));
-	if (VARSIZE_ANY_EXHDR(head) != PG_SHA256_DIGEST_LENGTH)
-		elog(ERROR, "pg_warden: the head of the audit's chain is damaged");
 	memcpy(chain->head, VARDATA_ANY(head), PG_SHA256_DIGEST_LENGTH);
 	heap_freetuple(tuple);
 	table_close(rel, AccessShareLock);

@@ -41,13 +41,21 @@ fits(TupleDesc desc, const Oid *types)
 	return true;
 }
 
-void
-warden_check_layout(Relation rel, Oid table)
+bool
+warden_layout_fits(Relation rel, Oid table)
 {
 	for (size_t i = 0; i < lengthof(layouts); i++)
 		if (*layouts[i].table == table && !fits(RelationGetDescr(rel), layouts[i].types))
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("table \"%s\" of the audit has other columns than pg_warden gave it", RelationGetRelationName(rel)),
-					 errhint("It was altered while the server ran without pg_warden. Give it back its columns and their types.")));
+			return false;
+	return true;
+}
+
+void
+warden_check_layout(Relation rel, Oid table)
+{
+	if (!warden_layout_fits(rel, table))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("table \"%s\" of the audit has other columns than pg_warden gave it", RelationGetRelationName(rel)),
+				 errhint("It was altered while the server ran without pg_warden. Give it back its columns and their types.")));
 }

@@ -600,6 +600,8 @@ extern void warden_ring_free(int index);
 extern bool warden_ring_needs_end(int index);
 /* The last number in the audit table, as committed. */
 extern uint64 warden_chain_last_seq(void);
+/* False where the row of warden.audit_chain cannot be read; for who must not fail. */
+extern bool warden_chain_is_sound(void);
 /* Sees to it that the counter goes on from the table's last number, whatever became of the file. */
 extern void warden_counter_check(int slot);
 extern void warden_wake_writer(int slot);

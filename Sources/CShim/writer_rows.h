@@ -40,6 +40,7 @@ extern void warden_rows_forget(void);
 /* --- layout.c --- */
 /* Raises where `rel` has other columns than `table`, one of the audit's tables, is made with; a partition is held against its parent. */
 extern void warden_check_layout(Relation rel, Oid table);
+extern bool warden_layout_fits(Relation rel, Oid table);
 
 /* --- writer_failure.c --- */
 /* In a PG_CATCH block of the writer: ends the transaction, tells the log, once. */

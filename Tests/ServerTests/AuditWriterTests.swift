@@ -80,6 +80,18 @@ extension ServerTests {
       #expect(written.value == "20")
     }
 
+    /// What the chain goes on from cannot be read: statements are refused, logins are not, and the configuration file helps.
+    @Test(arguments: ["head = '\\x00'", "last_seq = -5"]) func aDamagedChainLocksNobodyOut(_ damage: String) throws {
+      let (cluster, _) = try governed("trail_damaged", [])
+      let session = try behindTheServersBack(cluster, "trail_damaged", "UPDATE warden.audit_chain SET \(damage)")
+      let refusal = try #require(session.error("SELECT 1"))
+      #expect(refusal.sqlstate == "XX001" && refusal.hint.contains("warden.audit"), "\(refusal.text)")
+      try cluster.configure(["warden.audit = 'none'"])
+      try cluster.restart()
+      #expect(try cluster.connect(database: "trail_damaged").query("SELECT 2").value == "2")
+      #expect(try cluster.connect(database: "trail_damaged").error("ALTER SYSTEM RESET warden.mode") != nil)
+    }
+
     @Test func textsThatNeverComeAgainTakeNoShapes() throws {
       let (_, admin) = try governed("trail_endless")
       try admin.query("CREATE TABLE t (id int)")
