@@ -203,8 +203,8 @@ enum RecordCompletion {
     writer.rewind(to: 0)
     writer.skip(RecordLayout.error)
     var part = writer.part(RecordLayout.errorCapacity)
-    let isNamed = flags & RecordLayout.namedFlag != 0
-    let withholds = unsafe flags & RecordLayout.withheldFlag != 0 || ((isNamed || completion.masked_read) && repeatsValues(completion))
+    let mayRepeat = unsafe flags & RecordLayout.namedFlag != 0 || completion.masked_read
+    let withholds = unsafe flags & RecordLayout.withheldFlag != 0 || (mayRepeat && repeatsValues(completion))
     // Class P0: raised by a function.
     let isOwnWording = unsafe completion.sqlstate.0 == 0x50 && completion.sqlstate.1 == 0x30
     ErrorText(

@@ -132,7 +132,10 @@ extension ServerTests.RedactionAuditTests {
   static let errors: [(sql: String, sqlstate: String)] = [
     ("SELECT email::int FROM shop.customers WHERE id = 1", "22P02"),
     ("DO $$DECLARE v text; BEGIN SELECT email INTO v FROM shop.customers WHERE id = 1; PERFORM v::int; END$$", "22P02"),
-    ("DO $$DECLARE v text; BEGIN SELECT email INTO v FROM shop.customers WHERE id = 1; RAISE 'it is %', v; END$$", "P0001"),
+    (
+      "DO $$DECLARE v text; BEGIN SELECT email INTO v FROM shop.customers WHERE id = 1; RAISE 'it is %', v; END$$",
+      "P0001"
+    ),
   ]
 
   @Test(arguments: errors) func storedValuesAreNotInErrors(_ sql: String, _ sqlstate: String) throws {
