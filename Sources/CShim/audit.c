@@ -166,7 +166,7 @@ prepare_for_failures(void)
 {
 	static bool prepared = false;
 
-	if (prepared || MyBackendType != B_BACKEND || !recording() || warden_internal_depth > 0)
+	if (prepared || !warden_is_client() || !recording() || warden_internal_depth > 0)
 		return;
 	prepared = true;
 	warden_internal_depth++;

@@ -192,26 +192,6 @@ warden_refusal_told(void)
 		told_at = GetCurrentStatementStartTimestamp();
 }
 
-static WardenClasses
-class_of(CmdType command)
-{
-	switch (command)
-	{
-		case CMD_SELECT:
-			return WARDEN_CLASS_READ;
-		case CMD_INSERT:
-			return WARDEN_CLASS_INSERT;
-		case CMD_UPDATE:
-			return WARDEN_CLASS_UPDATE;
-		case CMD_DELETE:
-			return WARDEN_CLASS_DELETE;
-		case CMD_MERGE:
-			return WARDEN_CLASS_MERGE;
-		default:
-			return 0;
-	}
-}
-
 void
 warden_planning_failed(WardenFrame *frame, Query *query, const WardenRedaction *redaction)
 {
@@ -231,7 +211,7 @@ warden_planning_failed(WardenFrame *frame, Query *query, const WardenRedaction *
 	/* the message may repeat a parameter, which is not told with it */
 	source.has_secret |= redaction->parameters != NULL;
 	warden_failure_completion(&completion);
-	warden_audit_failure(&source, GetCommandTagName(CreateCommandTag((Node *) query)), class_of(query->commandType),
+	warden_audit_failure(&source, GetCommandTagName(CreateCommandTag((Node *) query)), warden_command_class(query->commandType),
 						 &completion);
 }
 
@@ -240,7 +220,7 @@ warden_planning_failed(WardenFrame *frame, Query *query, const WardenRedaction *
 static bool
 is_for_the_top(void)
 {
-	return innermost == NULL && MyBackendType == B_BACKEND && !IsParallelWorker() && warden_governed_known() &&
+	return innermost == NULL && warden_is_client() && !IsParallelWorker() && warden_governed_known() &&
 		told_at != GetCurrentStatementStartTimestamp();
 }
 
@@ -289,7 +269,7 @@ warden_failures_watch(void)
 {
 	static ErrorContextCallback last = {NULL, top_sees_error, NULL};
 
-	if (error_context_stack == NULL && MyBackendType == B_BACKEND)
+	if (error_context_stack == NULL && warden_is_client())
 		error_context_stack = &last;
 }
 

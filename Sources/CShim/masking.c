@@ -368,24 +368,6 @@ redirect(Query *query, Index rti, RangeTblEntry *rte, const WardenRelation *rela
 	rte->subquery = sub;
 }
 
-static WardenClasses
-command_class(CmdType command)
-{
-	switch (command)
-	{
-		case CMD_INSERT:
-			return WARDEN_CLASS_INSERT;
-		case CMD_UPDATE:
-			return WARDEN_CLASS_UPDATE;
-		case CMD_DELETE:
-			return WARDEN_CLASS_DELETE;
-		case CMD_MERGE:
-			return WARDEN_CLASS_MERGE;
-		default:
-			return WARDEN_CLASS_READ;
-	}
-}
-
 /* The query being planned, as the client or a function wrote it. */
 static struct
 {
@@ -401,7 +383,7 @@ raise_masked_write(Query *query, const WardenRelation *relation, const WardenVer
 	WardenSource source;
 
 	warden_facts_begin(&facts, GetCommandTagName(CreateCommandTag((Node *) query)));
-	(void) warden_facts_access(&facts, &relation->object, command_class(query->commandType));
+	(void) warden_facts_access(&facts, &relation->object, warden_command_class(query->commandType));
 	warden_source(&source, planning.text, query->stmt_location, query->stmt_len, query->queryId);
 	warden_redaction_apply(&source, &planning.redaction);
 	warden_audit_start(&recorded, &facts, verdict, &source);

@@ -126,14 +126,7 @@ entry_of(WardenReached *reached, Oid class_id, Oid object_id)
 static WardenText
 copied(WardenText text)
 {
-	uint8	   *bytes;
-
-	if (text.bytes == NULL)
-		return text;
-	bytes = palloc(text.length + 1);
-	memcpy(bytes, text.bytes, text.length);
-	bytes[text.length] = '\0';
-	return (WardenText) {bytes, text.length};
+	return (WardenText) {(const uint8_t *) warden_cstring(text), text.length};
 }
 
 /* Columns have to be named where some are dropped. */

@@ -25,6 +25,12 @@ static char application_seen[NAMEDATALEN];
 static Oid *policy_roles = NULL;
 static int	policy_role_count = 0;
 
+bool
+warden_is_client(void)
+{
+	return MyBackendType == B_BACKEND || (MyBackendType == B_WAL_SENDER && OidIsValid(MyDatabaseId));
+}
+
 void
 warden_session_dirty(void)
 {

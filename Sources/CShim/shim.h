@@ -182,6 +182,8 @@ extern WardenSession warden_session;
 extern WardenText warden_session_context;
 extern uint64 warden_session_number;
 extern void warden_session_refresh(void);
+/* A client's session in a database; one that asked for replication runs SQL, too. */
+extern bool warden_is_client(void);
 /* Gives the session its number, where it has none yet. */
 extern void warden_session_identify(void);
 /* In the current memory context; NULL on a Unix socket. */
@@ -224,6 +226,8 @@ typedef struct WardenFacts
 } WardenFacts;
 
 extern MemoryContext warden_statement_memory(void);
+/* The class of what is planned, by its command alone; 0 where it is none of these. */
+extern WardenClasses warden_command_class(CmdType command);
 extern void warden_facts_begin(WardenFacts *facts, const char *command);
 /* The same for facts that are used up at once, beside those of a statement that is about to be recorded. */
 extern void warden_facts_beside(WardenFacts *facts, const char *command);

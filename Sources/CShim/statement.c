@@ -100,3 +100,23 @@ warden_facts_relation(WardenFacts *facts, Oid relid, WardenClasses classes)
 	if (relation != NULL)
 		(void) warden_facts_access(facts, &relation->object, classes);
 }
+
+WardenClasses
+warden_command_class(CmdType command)
+{
+	switch (command)
+	{
+		case CMD_SELECT:
+			return WARDEN_CLASS_READ;
+		case CMD_INSERT:
+			return WARDEN_CLASS_INSERT;
+		case CMD_UPDATE:
+			return WARDEN_CLASS_UPDATE;
+		case CMD_DELETE:
+			return WARDEN_CLASS_DELETE;
+		case CMD_MERGE:
+			return WARDEN_CLASS_MERGE;
+		default:
+			return 0;
+	}
+}

@@ -154,9 +154,10 @@ copied_columns(WardenFacts *facts, CopyStmt *stmt)
 	access->read_columns = columns;
 	access->read_count = count;
 	if (relation->maskable)
+	{
 		warden_masked_read();
-	if (relation->maskable)
 		warden_facts_masked(access, relation);
+	}
 }
 
 static void

@@ -677,7 +677,7 @@ struct SecretScanner {
 
   /// A comment with a secret's word or an address with a password in it is removed whole; so is one with a quote where every literal is.
   private mutating func scanComment(_ start: Int, _ end: Int) -> Int {
-    let stop = text[start] == 0x2D ? lineEnd(start, end) : blockEnd(start, end)
+    let stop = SQLLexer(text: text.prefix(end)).token(at: start).end
     let isSecret = secretWord(start, stop) != nil || hasAddress(start, stop) || (everyLiteral && hasQuote(start, stop))
     if isSecret {
       writer.append(cutting: ByteView(text[start] == 0x2D ? "-- ***" : "/* *** */"))
@@ -685,29 +685,5 @@ struct SecretScanner {
       copy(start, stop)
     }
     return stop
-  }
-
-  private func lineEnd(_ start: Int, _ end: Int) -> Int {
-    var index = start
-    while index < end, text[index] != 0x0A, text[index] != 0x0D { index &+= 1 }
-    return index
-  }
-
-  /// Comments nest.
-  private func blockEnd(_ start: Int, _ end: Int) -> Int {
-    var index = start &+ 2
-    var depth = 1
-    while index < end, depth > 0 {
-      if text[index] == 0x2F, text[index &+ 1] == 0x2A {
-        depth &+= 1
-        index &+= 2
-      } else if text[index] == 0x2A, text[index &+ 1] == 0x2F {
-        depth &-= 1
-        index &+= 2
-      } else {
-        index &+= 1
-      }
-    }
-    return min(index, end)
   }
 }

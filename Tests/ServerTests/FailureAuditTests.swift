@@ -42,6 +42,18 @@ extension ServerTests.FailureAuditTests {
     #expect(records.first?["session_user_name"] == "shop_owner")
   }
 
+  /// A connection for logical replication runs SQL as any other does: it is refused the same, and recorded the same.
+  @Test func replicationConnectionIsGoverned() throws {
+    let session = try Connection([
+      "host": shop.cluster.socketDirectory, "user": "postgres", "dbname": shop.database, "replication": "database",
+    ])
+    #expect(session.error("DELETE FROM shop.orders")?.sqlstate == "42501")
+    #expect(session.error("SELEC 1")?.sqlstate == "42601")
+    #expect(session.error("DROP_REPLICATION_SLOT nosuch")?.sqlstate == "42704")
+    #expect(try failures() == ["42601 SELEC 1", "42704 DROP_REPLICATION_SLOT nosuch"])
+    #expect(try shop.audit(where: "outcome = 'blocked' AND guard = 'whole-table-dml'").count == 1)
+  }
+
   @Test func deniedReadIsRecordedOnce() throws {
     #expect(try shop.connect("clerk").error("SELECT * FROM shop.orders")?.sqlstate == "42501")
     #expect(try failures() == ["42501 SELECT * FROM shop.orders"])
