@@ -31,6 +31,7 @@ trap 'rm -rf "$work"' EXIT
 passed_total=0
 failed_total=0
 summary=()
+failures=()
 
 # part_ended NAME PASSED FAILED STATUS: the part's line in the summary. A part that failed without a failing test (it
 # did not build, it crashed) or that ran no test counts as one failure.
@@ -66,11 +67,20 @@ count_xunit() {
          END { printf "%d %d\n", tests - failed, failed }' "$1"
 }
 
+# Which tests of that report failed, and how each failed first: the end of a log is what one gets to see.
+failures_xunit() {
+    awk '/<testcase / { name = $0; sub(/.*<testcase classname="/, "", name); sub(/" name="/, ".", name)
+                        sub(/".*/, "", name); bad = 0 }
+         /<failure/ && !bad { why = $0; sub(/.*<failure message="/, "", why); sub(/"[^"]*$/, "", why); bad = 1
+                              print name ": " substr(why, 1, 1000) }' "$1"
+}
+
 run_swift() {
     local name=$1 target=$2 status=0 passed=0 failed=0
     limited "$swift" test --filter "^$target\\." --xunit-output "$work/$name.xml" || status=$?
     if [[ -f $work/$name-swift-testing.xml ]]; then
         read -r passed failed < <(count_xunit "$work/$name-swift-testing.xml")
+        mapfile -t -O "${#failures[@]}" failures < <(failures_xunit "$work/$name-swift-testing.xml")
     fi
     part_ended "$name" "$passed" "$failed" "$status"
 }
@@ -148,6 +158,7 @@ done
 
 echo
 echo "=== summary"
+((${#failures[@]} == 0)) || printf 'failed: %s\n' "${failures[@]}"
 printf '%s\n' "${summary[@]}"
 echo
 echo "$passed_total passed, $failed_total failed"
