@@ -16,7 +16,7 @@
 
 PG_CONFIG ?= pg_config
 SWIFT ?= swift
-export PG_CONFIG WARDEN_DEBUG
+export PG_CONFIG WARDEN_DEBUG WARDEN_MEASURE
 
 EXTENSION = pg_warden
 DATA = $(wildcard sql/pg_warden--*.sql)

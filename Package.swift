@@ -10,6 +10,10 @@ let serverHeaders =
 let debugChecks: [CSetting] =
   Context.environment["WARDEN_DEBUG"] == "1" ? [.define("WARDEN_DEBUG")] : []
 
+// Has the server's log tell what decisions take; set by bench/guards.py alone.
+let measurements: [CSetting] =
+  Context.environment["WARDEN_MEASURE"] == "1" ? [.define("WARDEN_MEASURE")] : []
+
 let package = Package(
   name: "pg_warden",
   products: [
@@ -23,7 +27,7 @@ let package = Package(
       cSettings: [
         // -isystem, not -I: the server's headers are not ours to warn about.
         .unsafeFlags(["-isystem", serverHeaders, "-std=gnu11", "-Wall", "-Wextra", "-Werror"])
-      ] + debugChecks,
+      ] + debugChecks + measurements,
       // Here and not with the core: they are for the library alone, and the unit tests link the core.
       linkerSettings: [
         // The dynamic runtime would have to be installed on every server, and installs crash handlers

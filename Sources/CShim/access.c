@@ -48,8 +48,7 @@ decide(WardenFacts *facts)
 	WardenVerdict verdict;
 	WardenSource source;
 
-	warden_session_refresh();
-	SWIFT(warden_decide(&warden_session, &facts->statement, warden_texts(), &verdict));
+	warden_decide_facts(facts, &verdict);
 	if (verdict.action != WARDEN_ACTION_BLOCK && verdict.action != WARDEN_ACTION_REQUIRE_APPROVAL)
 		return;
 	/* what was reached is a record of its own, a child of the statement that reached it */

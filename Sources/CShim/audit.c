@@ -677,8 +677,7 @@ void
 warden_decide_statement(WardenVerdict *verdict, WardenRecorded *recorded, const WardenFacts *facts,
 						const WardenSource *source)
 {
-	warden_session_refresh();
-	SWIFT(warden_decide(&warden_session, &facts->statement, warden_texts(), verdict));
+	warden_decide_facts(facts, verdict);
 	if (verdict->action != WARDEN_ACTION_BLOCK && verdict->action != WARDEN_ACTION_REQUIRE_APPROVAL)
 		return;
 	warden_audit_start(recorded, facts, verdict, source);

@@ -237,6 +237,11 @@ extern WardenAccess *warden_facts_access_via(WardenFacts *facts, const WardenObj
 											 WardenText via);
 extern void warden_facts_relation(WardenFacts *facts, Oid relid, WardenClasses classes);
 
+/* --- decide.c --- */
+
+/* What is to become of the statement, decided for the session as it is now. Its texts are in warden_texts(). */
+extern void warden_decide_facts(const WardenFacts *facts, WardenVerdict *verdict);
+
 /* --- plan_facts.c --- */
 extern void warden_plan_facts(WardenFacts *facts, PlannedStmt *plan, CmdType operation);
 

@@ -253,9 +253,10 @@ cluster_verdict(Node *utility, const WardenFacts *facts, bool governed, WardenVe
 {
 	const char *refusal = governed ? NULL : warden_cluster_refusal(utility);
 
-	warden_session_refresh();
 	if (governed)
-		SWIFT(warden_decide(&warden_session, &facts->statement, warden_texts(), verdict));
+		warden_decide_facts(facts, verdict);
+	else
+		warden_session_refresh();
 	if (refusal == NULL)
 		return;
 	verdict->action = WARDEN_ACTION_BLOCK;

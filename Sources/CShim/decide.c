@@ -1,0 +1,51 @@
+/*
+ * The one way to ask Swift for a decision on a statement. Builds with WARDEN_MEASURE=1, which bench/guards.py makes,
+ * tell in the server's log what decisions take.
+ */
+#include "shim.h"
+
+#ifdef WARDEN_MEASURE
+
+#include "portability/instr_time.h"
+
+#define MEASURED_AT_ONCE 10000
+
+static void
+measured(uint64 nanoseconds, int64 objects)
+{
+	static uint64 sum = 0;
+	static int	count = 0;
+
+	sum += nanoseconds;
+	if (++count < MEASURED_AT_ONCE)
+		return;
+	elog(LOG, "pg_warden decisions: " UINT64_FORMAT " ns each, the last one on " INT64_FORMAT " objects",
+		 sum / MEASURED_AT_ONCE, objects);
+	sum = 0;
+	count = 0;
+}
+
+void
+warden_decide_facts(const WardenFacts *facts, WardenVerdict *verdict)
+{
+	instr_time	start;
+	instr_time	end;
+
+	warden_session_refresh();
+	INSTR_TIME_SET_CURRENT(start);
+	SWIFT(warden_decide(&warden_session, &facts->statement, warden_texts(), verdict));
+	INSTR_TIME_SET_CURRENT(end);
+	INSTR_TIME_SUBTRACT(end, start);
+	measured((uint64) (INSTR_TIME_GET_DOUBLE(end) * 1e9), facts->statement.access_count);
+}
+
+#else
+
+void
+warden_decide_facts(const WardenFacts *facts, WardenVerdict *verdict)
+{
+	warden_session_refresh();
+	SWIFT(warden_decide(&warden_session, &facts->statement, warden_texts(), verdict));
+}
+
+#endif
