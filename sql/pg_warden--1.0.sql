@@ -49,6 +49,11 @@ CREATE TABLE warden.guard_policy (
     environments text[] NOT NULL,
     message      text,
     priority     int NOT NULL,
+    networks     cidr[],
+    hours        text,
+    max_rows     bigint,
+    reviewers    text[],
+    approvals    int NOT NULL DEFAULT 1,
     builtin      boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE warden.guard_policy IS 'The guards in force; written by warden.guard() and warden.unguard() only';
@@ -81,7 +86,8 @@ COMMENT ON TABLE warden.exemption_policy IS 'Who sees real values; written by wa
 -- Policies are few and read whole: kept in line, so that loading them needs no snapshot of its own.
 ALTER TABLE warden.guard_policy ALTER statements SET STORAGE MAIN, ALTER objects SET STORAGE MAIN,
     ALTER relations SET STORAGE MAIN, ALTER subjects SET STORAGE MAIN, ALTER environments SET STORAGE MAIN,
-    ALTER message SET STORAGE MAIN;
+    ALTER message SET STORAGE MAIN, ALTER networks SET STORAGE MAIN, ALTER hours SET STORAGE MAIN,
+    ALTER reviewers SET STORAGE MAIN;
 ALTER TABLE warden.exemption_policy ALTER subjects SET STORAGE MAIN, ALTER targets SET STORAGE MAIN,
     ALTER relations SET STORAGE MAIN;
 
@@ -99,8 +105,7 @@ VALUES
 
 CREATE VIEW warden.guards AS
     SELECT name, action, statements, objects, subjects, environments,
-           NULL::cidr[] AS networks, NULL::text AS hours, NULL::bigint AS max_rows,
-           NULL::text[] AS reviewers, 1 AS approvals, message, priority, builtin
+           networks, hours, max_rows, reviewers, approvals, message, priority, builtin
       FROM warden.guard_policy;
 COMMENT ON VIEW warden.guards IS 'Every guard in force, built-in ones included';
 
@@ -129,10 +134,10 @@ CREATE FUNCTION warden.guard(
     message text DEFAULT NULL, priority int DEFAULT 0) RETURNS void
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'warden_sql_guard';
 COMMENT ON FUNCTION warden.guard IS
-'Makes or replaces a guard: statements of these classes, on these objects, by these subjects, in these environments '
-'are refused (block, require_approval), reported (alert) or let through (allow). Of the matching guards those of the '
-'highest priority decide, the most severe first. In this version networks, hours, max_rows, reviewers and approvals '
-'other than 1 are not available.';
+'Makes or replaces a guard: statements of these classes, on these objects, by these subjects, in these environments, '
+'from these networks, at these hours (HH:MM-HH:MM, perhaps with a time zone''s name; else by log_timezone) are refused '
+'(block, require_approval), reported (alert) or let through (allow). Of the matching guards those of the highest '
+'priority decide, the most severe first. In this version max_rows is not available.';
 
 CREATE FUNCTION warden.unguard(name text) RETURNS boolean
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'warden_sql_unguard';

@@ -6,6 +6,8 @@
  */
 #include "shim.h"
 
+#include <sys/socket.h>
+
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
@@ -17,6 +19,7 @@
 #include "storage/smgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/inet.h"
 #include "utils/memutils.h"
 #include "utils/varlena.h"
 #include "nodes/makefuncs.h"
@@ -57,6 +60,43 @@ warden_array_texts(Datum array, int64_t *count)
 		texts[i] = warden_datum_text(elements[i], nulls[i]);
 	*count = n;
 	return texts;
+}
+
+static WardenNetwork
+network_of(const inet *value)
+{
+	WardenNetwork network = {0};
+	bool		version4 = ip_family(value) == PGSQL_AF_INET;
+
+	for (int i = 0; i < (version4 ? 4 : 16); i++)
+	{
+		uint64_t   *word = version4 || i >= 8 ? &network.low : &network.high;
+
+		*word = *word << 8 | ip_addr(value)[i];
+	}
+	if (version4)
+		network.low |= UINT64CONST(0xffff) << 32;
+	network.prefix = ip_bits(value) + (version4 ? 96 : 0);
+	return network;
+}
+
+WardenNetwork *
+warden_networks(Datum array, int64_t *count)
+{
+	Datum	   *elements;
+	bool	   *nulls;
+	int			n;
+	WardenNetwork *networks;
+
+	deconstruct_array(DatumGetArrayTypeP(array), CIDROID, -1, false, TYPALIGN_INT, &elements, &nulls, &n);
+	networks = palloc0(sizeof(WardenNetwork) * (n + 1));
+	for (int i = 0; i < n; i++)
+		if (nulls[i])
+			networks[i].prefix = -1;
+		else
+			networks[i] = network_of(DatumGetInetPP(elements[i]));
+	*count = n;
+	return networks;
 }
 
 WardenSubjectPattern *
@@ -243,6 +283,15 @@ read_guard(Datum *values, bool *nulls)
 	guard.environments = warden_array_texts(values[6], &guard.environment_count);
 	guard.message = warden_datum_text(nulls[7] ? (Datum) 0 : values[7], nulls[7]);
 	guard.priority = DatumGetInt32(values[8]);
+	if (!nulls[9])
+		guard.networks = warden_networks(values[9], &guard.network_count);
+	guard.hours = warden_datum_text(nulls[10] ? (Datum) 0 : values[10], nulls[10]);
+	guard.hours_zone = nulls[10] ? 0 : warden_hours_zone(guard.hours, false);
+	warden_hours_in_force = warden_hours_in_force || !nulls[10];
+	guard.max_rows = nulls[11] ? -1 : DatumGetInt64(values[11]);
+	if (!nulls[12])
+		guard.reviewers = warden_subject_patterns(values[12], &guard.reviewer_count);
+	guard.approvals = DatumGetInt32(values[13]);
 	SWIFT_GET(added, warden_policy_add_guard(&guard, warden_texts(), &verdict));
 	if (!added)
 		row_refused(&verdict);
@@ -294,6 +343,7 @@ static void
 load_rows(void)
 {
 	rows_refused = false;
+	warden_hours_in_force = false;
 	SWIFT(warden_policy_begin());
 	each_row(warden_catalog.guard_policy, read_guard);
 	warden_last_expiry = 0;

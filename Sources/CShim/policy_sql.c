@@ -125,19 +125,34 @@ execute(void *arg)
 	}
 }
 
+/* What is refused by the rules of Swift is raised; what it wants to say besides, said. */
 static void
-unavailable_arguments(FunctionCallInfo fcinfo)
+checked(bool valid, const WardenVerdict *verdict)
+{
+	if (!valid)
+		warden_raise(verdict);
+	else if (verdict->message.bytes != NULL)
+		ereport(WARNING,
+				(errmsg("%s", warden_cstring(verdict->message)), errhint("%s", warden_cstring(verdict->hint))));
+}
+
+/* The arguments that may be NULL: where and when the guard holds, on how many rows, who may approve. */
+static void
+limits_of_guard(FunctionCallInfo fcinfo, WardenGuard *guard)
 {
 	if (!PG_ARGISNULL(6))
-		not_available("networks");
-	if (!PG_ARGISNULL(7))
-		not_available("hours");
-	if (!PG_ARGISNULL(8))
-		not_available("max_rows");
+		guard->networks = warden_networks(PG_GETARG_DATUM(6), &guard->network_count);
+	guard->hours = ARG_TEXT(7);
+	guard->hours_zone = warden_hours_zone(guard->hours, true);
+	guard->max_rows = PG_ARGISNULL(8) ? -1 : PG_GETARG_INT64(8);
+	/* -1 is how the contract says that there is none */
+	if (!PG_ARGISNULL(8) && guard->max_rows < 0)
+		guard->max_rows = PG_INT64_MIN;
 	if (!PG_ARGISNULL(9))
-		not_available("reviewers");
-	if (!PG_ARGISNULL(10) && PG_GETARG_INT32(10) != 1)
-		not_available("approvals");
+		guard->reviewers = warden_subject_patterns(PG_GETARG_DATUM(9), &guard->reviewer_count);
+	guard->approvals = PG_GETARG_INT32(10);
+	guard->message = ARG_TEXT(11);
+	guard->priority = PG_GETARG_INT32(12);
 }
 
 static void
@@ -149,48 +164,54 @@ check_guard(FunctionCallInfo fcinfo, WardenGuard *guard)
 
 	for (int i = 0; i < (int) lengthof(names); i++)
 		warden_not_null(fcinfo, i, names[i]);
+	warden_not_null(fcinfo, 10, "approvals");
 	warden_not_null(fcinfo, 12, "priority");
-	unavailable_arguments(fcinfo);
 	guard->name = ARG_TEXT(0);
 	guard->action = ARG_TEXT(1);
 	guard->statements = warden_array_texts(PG_GETARG_DATUM(2), &guard->statement_count);
 	guard->objects = warden_object_patterns(PG_GETARG_DATUM(3), NULL, 0, &guard->object_count);
 	guard->subjects = warden_subject_patterns(PG_GETARG_DATUM(4), &guard->subject_count);
 	guard->environments = warden_array_texts(PG_GETARG_DATUM(5), &guard->environment_count);
-	guard->message = ARG_TEXT(11);
-	guard->priority = PG_GETARG_INT32(12);
+	limits_of_guard(fcinfo, guard);
 	SWIFT_GET(valid, warden_guard_check(guard, warden_texts(), &verdict));
-	if (!valid)
-		warden_raise(&verdict);
+	checked(valid, &verdict);
+	if (!PG_ARGISNULL(8))
+		not_available("max_rows");
 }
+
+/* The column that no argument has: what the objects' patterns name now. */
+#define RELATIONS (-1)
 
 Datum
 warden_sql_guard(PG_FUNCTION_ARGS)
 {
+	/* which argument each column takes */
+	static const int arguments[] = {0, 1, 2, 3, RELATIONS, 4, 5, 11, 12, 6, 7, 8, 9, 10};
 	WardenGuard guard = {0};
-	Oid			types[9] = {TEXTOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, REGCLASSARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-	TEXTOID, INT4OID};
-	Datum		values[9];
-	char		nulls[10] = "         ";
+	Oid			types[] = {TEXTOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, REGCLASSARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+	TEXTOID, INT4OID, CIDRARRAYOID, TEXTOID, INT8OID, TEXTARRAYOID, INT4OID};
+	Datum		values[lengthof(arguments)];
+	char		nulls[lengthof(arguments) + 1] = "";
 	Statement	statement = {"INSERT INTO warden.guard_policy (name, action, statements, objects, relations, subjects, "
-		"environments, message, priority) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) "
+		"environments, message, priority, networks, hours, max_rows, reviewers, approvals) "
+		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) "
 		"ON CONFLICT (name) DO UPDATE SET action = excluded.action, statements = excluded.statements, "
 		"objects = excluded.objects, relations = excluded.relations, subjects = excluded.subjects, "
 		"environments = excluded.environments, message = excluded.message, priority = excluded.priority, "
-		"builtin = false", 9, types, values, nulls, 0, 0};
+		"networks = excluded.networks, hours = excluded.hours, max_rows = excluded.max_rows, "
+		"reviewers = excluded.reviewers, approvals = excluded.approvals, builtin = false",
+		lengthof(arguments), types, values, nulls, 0, 0};
 
 	warden_ready();
 	check_guard(fcinfo, &guard);
-	values[0] = PG_GETARG_DATUM(0);
-	values[1] = PG_GETARG_DATUM(1);
-	values[2] = PG_GETARG_DATUM(2);
-	values[3] = PG_GETARG_DATUM(3);
-	values[4] = relations_of(guard.objects, guard.object_count);
-	values[5] = PG_GETARG_DATUM(4);
-	values[6] = PG_GETARG_DATUM(5);
-	nulls[7] = PG_ARGISNULL(11) ? 'n' : ' ';
-	values[7] = PG_ARGISNULL(11) ? (Datum) 0 : PG_GETARG_DATUM(11);
-	values[8] = PG_GETARG_DATUM(12);
+	for (int i = 0; i < (int) lengthof(arguments); i++)
+	{
+		bool		is_null = arguments[i] != RELATIONS && PG_ARGISNULL(arguments[i]);
+
+		nulls[i] = is_null ? 'n' : ' ';
+		values[i] = is_null ? (Datum) 0 : arguments[i] != RELATIONS ? PG_GETARG_DATUM(arguments[i]) :
+			relations_of(guard.objects, guard.object_count);
+	}
 	warden_internal_run(execute, &statement);
 	warden_policy_changed(warden_catalog.guard_policy);
 	warden_audit_event(WARDEN_EVENT_POLICY, psprintf("guard %s: %s", warden_cstring(guard.name), warden_cstring(guard.action)));
@@ -234,8 +255,7 @@ warden_sql_exempt(PG_FUNCTION_ARGS)
 	exemption.targets = warden_object_patterns(PG_GETARG_DATUM(1), NULL, 0, &exemption.target_count);
 	exemption.until = PG_ARGISNULL(2) ? INT64_MAX : PG_GETARG_TIMESTAMPTZ(2);
 	SWIFT_GET(valid, warden_exemption_check(&exemption, warden_texts(), &verdict));
-	if (!valid)
-		warden_raise(&verdict);
+	checked(valid, &verdict);
 	values[0] = PG_GETARG_DATUM(0);
 	values[1] = PG_GETARG_DATUM(1);
 	values[2] = relations_of(exemption.targets, exemption.target_count);

@@ -156,4 +156,6 @@ warden_session_refresh(void)
 		dirty = true;
 		rebuild();
 	}
+	if (unlikely(warden_hours_in_force))
+		warden_clock_tell(&warden_session);
 }

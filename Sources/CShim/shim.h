@@ -195,6 +195,13 @@ extern const uint32_t *warden_memberships(Oid role, int64_t *count);
 extern void warden_session_roles(const Oid *roles, int count);
 extern bool warden_break_glass_active(void);
 
+/* --- clock.c --- */
+/* Some guard in force has hours. */
+extern bool warden_hours_in_force;
+/* The zone of a guard's hours, as WardenGuard has it. `at_definition`: it must be one that the server lists. */
+extern int32 warden_hours_zone(WardenText hours, bool at_definition);
+extern void warden_clock_tell(WardenSession *session);
+
 /* --- policy.c --- */
 extern bool warden_policy_stale;
 /* How often this session has loaded the policy: another number, another policy. */

@@ -182,7 +182,7 @@ private struct Search {
     for rule in rules {
       if let best = act.finding, best.rule.rank >= rule.rank { return }
       guard rule.classes & act.classes != 0 || (rule.hasTags && tag != nil) else { continue }
-      guard let entry = policy.entry(rule.number), entry.isFor(environment: session.environment) else { continue }
+      guard let entry = policy.entry(rule.number), entry.isInForce(session) else { continue }
       if isForSubject {
         if asUser && rule.action == WARDEN_ACTION_ALLOW { continue }
       } else if !entry.isFor(session) {

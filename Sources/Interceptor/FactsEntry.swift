@@ -22,6 +22,8 @@ import Contract
   var identity: TextView { unsafe TextView(raw.pointee.identity) }
   var application: TextView { unsafe TextView(raw.pointee.application) }
   var environment: TextView { unsafe TextView(raw.pointee.environment) }
+  var clientNetwork: WardenNetwork { unsafe raw.pointee.client_network }
+  var minutes: Lent<Int16> { unsafe Lent(raw.pointee.minutes, count: raw.pointee.minute_count) }
 }
 
 /// An object of the database.
@@ -140,6 +142,14 @@ struct GuardRow {
   let environments: [TextView]
   let message: TextView
   let priority: Int32
+  /// nil: not given
+  let networks: [WardenNetwork]?
+  let hours: TextView
+  let hoursZone: Int32
+  let maxRows: Int64
+  /// nil: not given
+  let reviewers: [SubjectRow]?
+  let approvals: Int32
 
   init(_ raw: UnsafePointer<WardenGuard>) {
     let row = unsafe raw.pointee
@@ -151,6 +161,12 @@ struct GuardRow {
     unsafe environments = texts(row.environments, row.environment_count)
     unsafe message = TextView(row.message)
     unsafe priority = row.priority
+    networks = unsafe row.networks.map { unsafe Array(Lent($0, count: row.network_count)) }
+    unsafe hours = TextView(row.hours)
+    unsafe hoursZone = row.hours_zone
+    unsafe maxRows = row.max_rows
+    reviewers = unsafe row.reviewers.map { unsafe subjectRows($0, row.reviewer_count) }
+    unsafe approvals = row.approvals
   }
 }
 

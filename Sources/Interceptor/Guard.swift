@@ -11,6 +11,15 @@ struct Guard {
   let environments: [[UInt8]]
   let message: [UInt8]?
   let priority: Int32
+  /// Empty: wherever the client is.
+  let networks: [Network]
+  /// nil: at any time.
+  let hours: DailyHours?
+  /// The guard acts on more rows than that only.
+  let maxRows: Int64?
+  /// Who may approve; empty: every member of warden_reviewer.
+  let reviewers: [SubjectPattern]
+  let approvals: Int32
 
   /// `atDefinition`: what a row names must exist. A role that was dropped since must not make a policy invalid that
   /// is in force.
@@ -23,15 +32,27 @@ struct Guard {
     environments = try Guard.environments(row)
     message = row.message.copyOrNil
     priority = row.priority
+    networks = try Guard.networks(row)
+    hours = try Guard.hours(row, atDefinition: atDefinition)
+    maxRows = try Guard.maxRows(row, action, statements)
+    reviewers = try Guard.reviewers(row, action, atDefinition: atDefinition)
+    approvals = try Guard.approvals(row, action)
   }
 
   /// Higher decides over lower: the priority first, then the severity of the action.
   var rank: Int64 { (Int64(priority) << 8) | Int64(action.rawValue & 0xFF) }
 
-  func isFor(environment: TextView) -> Bool {
-    if environments.isEmpty { return true }
-    for name in environments where environment.equals(name) { return true }
-    return false
+  /// Whether the guard holds in the session's environment, for clients where its own is, and now.
+  func isInForce(_ session: SessionFacts) -> Bool {
+    if !environments.isEmpty {
+      guard environments.contains(where: { session.environment.equals($0) }) else { return false }
+    }
+    if !networks.isEmpty {
+      guard networks.contains(where: { $0.contains(session.clientNetwork) }) else { return false }
+    }
+    guard let hours else { return true }
+    // Where the time cannot be told, what restricts does, and what permits does not.
+    return hours.contain(session.minutes, unknown: action != WARDEN_ACTION_ALLOW)
   }
 
   /// Who is restricted by the guard, or is permitted something by it.

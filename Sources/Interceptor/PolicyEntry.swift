@@ -98,8 +98,8 @@ public func warden_guard_check(
   _ verdict: UnsafeMutablePointer<WardenVerdict>
 ) -> Bool {
   do throws(PolicyError) {
-    _ = try unsafe Guard(GuardRow(`guard`), atDefinition: true)
-    return unsafe accept(texts, verdict)
+    let row = try unsafe Guard(GuardRow(`guard`), atDefinition: true)
+    return unsafe accept(row.subjects + row.reviewers, texts, verdict)
   } catch {
     return unsafe refuse(error, texts, verdict)
   }
@@ -111,8 +111,8 @@ public func warden_exemption_check(
   _ verdict: UnsafeMutablePointer<WardenVerdict>
 ) -> Bool {
   do throws(PolicyError) {
-    _ = try unsafe Exemption(ExemptionRow(exemption), atDefinition: true)
-    return unsafe accept(texts, verdict)
+    let row = try unsafe Exemption(ExemptionRow(exemption), atDefinition: true)
+    return unsafe accept(row.subjects, texts, verdict)
   } catch {
     return unsafe refuse(error, texts, verdict)
   }
@@ -162,6 +162,17 @@ private func accept(
   _ texts: UnsafeMutablePointer<WardenBuffer>, _ verdict: UnsafeMutablePointer<WardenVerdict>
 ) -> Bool {
   unsafe allow(isMasked: false, texts, verdict)
+  return true
+}
+
+/// Nothing to complain of, but perhaps something to say: of subjects that match nobody.
+private func accept(
+  _ subjects: [SubjectPattern], _ texts: UnsafeMutablePointer<WardenBuffer>,
+  _ verdict: UnsafeMutablePointer<WardenVerdict>
+) -> Bool {
+  guard subjects.contains(where: { $0.needsIdentity }) else { return unsafe accept(texts, verdict) }
+  var refusal = unsafe Refusal(writer: TextWriter(texts))
+  unsafe deliver(refusal.needsIdentity(), refusal.writer, texts, verdict)
   return true
 }
 

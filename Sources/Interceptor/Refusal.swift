@@ -44,6 +44,16 @@ struct Refusal {
     return verdict
   }
 
+  /// A warning about subjects that can match nobody yet.
+  mutating func needsIdentity() -> Verdict {
+    var verdict = Verdict()
+    verdict.message = write {
+      $0.append("subjects by identity, group or agent match nobody: this version has no verified identities")
+    }
+    verdict.hint = write { $0.append("Name roles too where the rule has to hold now: role:NAME.") }
+    return verdict
+  }
+
   /// A write that would read a masked column; 0 stands for the whole row.
   mutating func maskedWrite(_ relation: ObjectFacts, column: Int16) -> Verdict {
     var verdict = Verdict(

@@ -10,6 +10,12 @@ enum SubjectPattern {
   case application([UInt8])
   /// `anonymous`: no verified identity
   case anonymous
+  /// `identity:GLOB`, of a verified identity
+  case identity([UInt8])
+  /// `group:GLOB`, one of a verified identity's groups
+  case group([UInt8])
+  /// `agent:GLOB`, an agent by its verified identity; what a session claims to be does not count
+  case agent([UInt8])
 
   init(_ row: SubjectRow) throws(PolicyError) {
     let text = row.text.copy
@@ -17,18 +23,20 @@ enum SubjectPattern {
       self = .everyone
     } else if text == [UInt8]("anonymous") {
       self = .anonymous
-    } else if text.starts(with: [UInt8]("role:")), text.count > 5 {
+    } else if SubjectPattern.rest(of: text, after: "role:") != nil {
       self = .role(row.role)
-    } else if text.starts(with: [UInt8]("application:")), text.count > 12 {
-      self = .application(Array(text.dropFirst(12)))
-    } else if SubjectPattern.isPlanned(text) {
-      throw PolicyError(
-        .notSupported, "verified identities are not available in this version: subject", row.text,
-        hint: "Accepted: *, role:NAME, application:GLOB, anonymous.")
+    } else if let glob = SubjectPattern.rest(of: text, after: "application:") {
+      self = .application(glob)
+    } else if let glob = SubjectPattern.rest(of: text, after: "identity:") {
+      self = .identity(glob)
+    } else if let glob = SubjectPattern.rest(of: text, after: "group:") {
+      self = .group(glob)
+    } else if let glob = SubjectPattern.rest(of: text, after: "agent:") {
+      self = .agent(glob)
     } else {
       throw PolicyError(
         .invalidParameter, "invalid subject", row.text,
-        hint: "Accepted: *, role:NAME, application:GLOB, anonymous.")
+        hint: "Accepted: *, role:NAME, identity:GLOB, group:GLOB, agent:GLOB, application:GLOB, anonymous.")
     }
   }
 
@@ -42,6 +50,11 @@ enum SubjectPattern {
       return session.identity.isNull
     case .application(let glob):
       return Glob.matches(glob, session.application)
+    case .identity(let glob):
+      return !session.identity.isNull && Glob.matches(glob, session.identity)
+    case .group, .agent:
+      // Sessions have no verified identity yet whose groups and agent could be told.
+      return false
     case .role(let role):
       guard role != 0 else { return false }
       for member in session.roleMemberships where member == role { return true }
@@ -57,9 +70,19 @@ enum SubjectPattern {
     return nil
   }
 
-  private static func isPlanned(_ text: [UInt8]) -> Bool {
-    text.starts(with: [UInt8]("identity:")) || text.starts(with: [UInt8]("group:"))
-      || text.starts(with: [UInt8]("agent:"))
+  /// Matches nobody as long as sessions cannot sign in.
+  var needsIdentity: Bool {
+    switch self {
+    case .identity, .group, .agent: true
+    default: false
+    }
+  }
+
+  /// What follows a prefix; nil where the text does not begin so, or nothing follows.
+  private static func rest(of text: [UInt8], after prefix: StaticString) -> [UInt8]? {
+    let prefix = [UInt8](prefix)
+    guard text.starts(with: prefix), text.count > prefix.count else { return nil }
+    return Array(text.dropFirst(prefix.count))
   }
 }
 

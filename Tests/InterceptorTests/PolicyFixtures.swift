@@ -103,6 +103,12 @@ struct TestGuard: Sendable {
   var environments: [String] = ["*"]
   var message: String?
   var priority: Int32 = 0
+  var networks: [WardenNetwork]?
+  var hours: String?
+  var hoursZone: Int32 = 0
+  var maxRows: Int64 = -1
+  var reviewers: [Subject]?
+  var approvals: Int32 = 1
 
   func row(_ arena: Arena) -> WardenGuard {
     WardenGuard(
@@ -111,7 +117,11 @@ struct TestGuard: Sendable {
       objects: patterns(objects, arena), object_count: Int64(objects.count),
       subjects: rows(subjects, arena), subject_count: Int64(subjects.count),
       environments: arena.array(environments.map { arena.text($0) }), environment_count: Int64(environments.count),
-      message: arena.text(message), priority: priority)
+      message: arena.text(message), priority: priority,
+      networks: networks.flatMap { arena.array($0) ?? arena.array([WardenNetwork()]) }, network_count: Int64(networks?.count ?? 0),
+      hours: arena.text(hours), hours_zone: hoursZone, max_rows: maxRows,
+      reviewers: reviewers.flatMap { rows($0, arena) ?? arena.array([WardenSubjectPattern()]) },
+      reviewer_count: Int64(reviewers?.count ?? 0), approvals: approvals)
   }
 
   /// As SQL's warden.guard checks it; nil where it is valid.
@@ -121,6 +131,17 @@ struct TestGuard: Sendable {
     var texts = arena.buffer()
     var verdict = WardenVerdict()
     return warden_guard_check(&row, &texts, &verdict) ? nil : Outcome(verdict)
+  }
+}
+
+extension TestGuard {
+  /// What SQL's warden.guard warns of where it is valid.
+  func warning() -> String? {
+    let arena = Arena()
+    var row = row(arena)
+    var texts = arena.buffer()
+    var verdict = WardenVerdict()
+    return warden_guard_check(&row, &texts, &verdict) ? Outcome(verdict).message : nil
   }
 }
 
@@ -221,6 +242,9 @@ struct TestSession: Sendable {
   var identity: String?
   var application = "psql"
   var environment = "production"
+  var client: WardenNetwork = WardenNetwork(high: 0, low: 0, prefix: -1)
+  /// The time of day in each zone, in minutes.
+  var minutes: [Int16] = []
 
   func row(_ arena: Arena) -> WardenSession {
     var session = WardenSession()
@@ -235,6 +259,9 @@ struct TestSession: Sendable {
     session.identity = arena.text(identity)
     session.application = arena.text(application)
     session.environment = arena.text(environment)
+    session.client_network = client
+    session.minutes = arena.array(minutes)
+    session.minute_count = Int64(minutes.count)
     return session
   }
 }

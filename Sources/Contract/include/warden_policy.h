@@ -36,6 +36,15 @@ typedef struct WardenGuard
 	int64_t		environment_count;
 	WardenText	message;
 	int32_t		priority;
+	/* NULL: wherever the client is; an entry that is SQL NULL has prefix -1 */
+	const WardenNetwork *WARDEN_NULLABLE networks;
+	int64_t		network_count;
+	WardenText	hours;			/* HH:MM-HH:MM, perhaps with a time zone's name behind it; NULL: at any time */
+	int32_t		hours_zone;		/* that zone, as an index of WardenSession.minutes; -1: the server knows none of the name */
+	int64_t		max_rows;		/* the guard acts on more rows than that only; -1: whatever their number */
+	const WardenSubjectPattern *WARDEN_NULLABLE reviewers;	/* NULL: none given */
+	int64_t		reviewer_count;
+	int32_t		approvals;		/* how many reviewers have to agree */
 } WardenGuard;
 
 typedef struct WardenExemption
@@ -120,7 +129,7 @@ void		warden_policy_discard(void);
 
 /*
  * Definition-time checks: true, or false and the error to raise (22023: bad argument, 42704: unknown object,
- * 0A000: known but not available in this version).
+ * 0A000: known but not available in this version). True with a message in the verdict: a warning to give.
  */
 bool		warden_guard_check(const WardenGuard *WARDEN_NONNULL guard,
 							   WardenBuffer *WARDEN_NONNULL texts, WardenVerdict *WARDEN_NONNULL verdict);

@@ -125,6 +125,17 @@ typedef enum WardenMode
 	WARDEN_MODE_ENFORCE = 2
 } WardenMode;
 
+/*
+ * A network, or an address, as the bits of an IPv6 address; one of IPv4 is what IPv6 maps it to, ::ffff:a.b.c.d.
+ * `prefix` is how many bits count: those of an address are 128, of anything else that is none -1.
+ */
+typedef struct WardenNetwork
+{
+	uint64_t	high;
+	uint64_t	low;
+	int32_t		prefix;
+} WardenNetwork;
+
 /* Who acts. The subject is the role after SET ROLE; SECURITY DEFINER does not change it. */
 typedef struct WardenSession
 {
@@ -150,6 +161,14 @@ typedef struct WardenSession
 	WardenText	intent;
 	WardenText	ticket;
 	WardenText	run;
+	/* client_address as bits; prefix other than 128 where there is none */
+	WardenNetwork client_network;
+	/*
+	 * The time of day in minutes, in each of the zones that guards name (WardenGuard.hours_zone is the index); below 0
+	 * where it cannot be told. NULL where no guard in force has hours.
+	 */
+	const int16_t *WARDEN_NULLABLE minutes;
+	int64_t		minute_count;
 } WardenSession;
 
 #endif
