@@ -35,7 +35,8 @@ uint64		warden_policy_generation = 0;
 WardenMaskEntry *warden_masks = NULL;
 int			warden_mask_count = 0;
 
-/* roles that subjects name, collected while loading */
+/* roles that subjects name, collected while loading; at definition there is no list to add to */
+static bool collecting_roles = false;
 static List *named_roles = NIL;
 
 /* --- rows to contract structures; also used at definition (policy_sql.c) --- */
@@ -110,7 +111,7 @@ warden_subject_patterns(Datum array, int64_t *count)
 		patterns[i].text = texts[i];
 		if (texts[i].bytes != NULL && strncmp((const char *) texts[i].bytes, "role:", 5) == 0)
 			patterns[i].role = get_role_oid((const char *) texts[i].bytes + 5, true);
-		if (OidIsValid(patterns[i].role))
+		if (collecting_roles && OidIsValid(patterns[i].role))
 			named_roles = list_append_unique_oid(named_roles, patterns[i].role);
 	}
 	return patterns;
@@ -372,18 +373,21 @@ warden_policy_load(void)
 	warden_internal_depth++;
 	if (snapshot)
 		PushActiveSnapshot(GetCatalogSnapshot(warden_catalog.guard_policy));
+	collecting_roles = true;
 	PG_TRY();
 	{
 		load_rows();
 	}
 	PG_CATCH();
 	{
+		collecting_roles = false;
 		warden_internal_depth--;
 		warden_policy_stale = true;
 		SWIFT(warden_policy_discard());
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	collecting_roles = false;
 	if (snapshot)
 		PopActiveSnapshot();
 	warden_internal_depth--;

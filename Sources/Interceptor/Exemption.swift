@@ -33,7 +33,8 @@ struct Exemption {
       case .anonymous, .application:
         // An application's name is a claim that every session may make; real values are not shown on a claim.
         throw PolicyError(
-          .invalidParameter, "invalid subject of an exemption", text.text, hint: "Accepted: *, role:NAME, identity:GLOB, group:GLOB, agent:GLOB.")
+          .invalidParameter, "invalid subject of an exemption", text.text,
+          hint: "Accepted: *, role:NAME, identity:GLOB, group:GLOB, agent:GLOB.")
       default:
         continue
       }

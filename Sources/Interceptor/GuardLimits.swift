@@ -64,7 +64,8 @@ extension Guard {
     }
     guard !rows.isEmpty else {
       throw PolicyError(
-        .invalidParameter, "reviewers must not be empty", hint: "Leave reviewers out for every member of warden_reviewer.")
+        .invalidParameter, "reviewers must not be empty",
+        hint: "Leave reviewers out for every member of warden_reviewer.")
     }
     let reviewers = try subjects(rows, atDefinition: atDefinition)
     for (reviewer, text) in zip(reviewers, rows) where !reviewer.canReview {
@@ -76,7 +77,8 @@ extension Guard {
 
   static func approvals(_ row: GuardRow, _ action: WardenAction) throws(PolicyError) -> Int32 {
     guard row.approvals >= 1 else {
-      throw PolicyError(.invalidParameter, "approvals must be 1 or more", hint: "Give how many reviewers have to agree.")
+      throw PolicyError(
+        .invalidParameter, "approvals must be 1 or more", hint: "Give how many reviewers have to agree.")
     }
     guard row.approvals == 1 || action == WARDEN_ACTION_REQUIRE_APPROVAL else {
       throw PolicyError(

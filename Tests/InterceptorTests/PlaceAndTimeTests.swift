@@ -32,14 +32,19 @@ extension PolicyTests {
     @Test(arguments: [
       Place(testDescription: "in it", networks: [privateNetwork], client: version4(10, 1, 2, 3), isMeant: true),
       Place(testDescription: "its first", networks: [privateNetwork], client: version4(10, 0, 0, 0), isMeant: true),
-      Place(testDescription: "its last", networks: [privateNetwork], client: version4(10, 255, 255, 255), isMeant: true),
-      Place(testDescription: "before it", networks: [privateNetwork], client: version4(9, 255, 255, 255), isMeant: false),
+      Place(
+        testDescription: "its last", networks: [privateNetwork], client: version4(10, 255, 255, 255), isMeant: true),
+      Place(
+        testDescription: "before it", networks: [privateNetwork], client: version4(9, 255, 255, 255), isMeant: false),
       Place(testDescription: "behind it", networks: [privateNetwork], client: version4(11, 0, 0, 0), isMeant: false),
-      Place(testDescription: "one of two", networks: [local6, privateNetwork], client: version4(10, 1, 2, 3), isMeant: true),
       Place(
-        testDescription: "a single address", networks: [version4(192, 0, 2, 7)], client: version4(192, 0, 2, 7), isMeant: true),
+        testDescription: "one of two", networks: [local6, privateNetwork], client: version4(10, 1, 2, 3), isMeant: true),
       Place(
-        testDescription: "its neighbour", networks: [version4(192, 0, 2, 7)], client: version4(192, 0, 2, 6), isMeant: false),
+        testDescription: "a single address", networks: [version4(192, 0, 2, 7)], client: version4(192, 0, 2, 7),
+        isMeant: true),
+      Place(
+        testDescription: "its neighbour", networks: [version4(192, 0, 2, 7)], client: version4(192, 0, 2, 6),
+        isMeant: false),
       Place(testDescription: "a Unix socket", networks: [any4, any6], client: nowhere, isMeant: false),
       Place(
         testDescription: "no address, but bits", networks: [any6],
@@ -58,7 +63,9 @@ extension PolicyTests {
       Place(testDescription: "all of IPv4 is not IPv6", networks: [any4], client: version6(1, 1), isMeant: false),
       Place(testDescription: "all of IPv6", networks: [any6], client: version6(1, 1), isMeant: true),
       Place(testDescription: "all of IPv6 is not IPv4", networks: [any6], client: version4(8, 8, 8, 8), isMeant: false),
-      Place(testDescription: "bits behind the prefix", networks: [version4(10, 9, 9, 9, bits: 8)], client: version4(10, 1, 1, 1), isMeant: true),
+      Place(
+        testDescription: "bits behind the prefix", networks: [version4(10, 9, 9, 9, bits: 8)],
+        client: version4(10, 1, 1, 1), isMeant: true),
     ])
     func networks(_ scenario: Place) {
       for action in ["block", "allow"] {
@@ -101,7 +108,9 @@ extension PolicyTests {
       }
     }
 
-    @Test(arguments: [Int32.min, -1, 1, Int32.max]) func `where the time cannot be told, what restricts holds`(zone: Int32) {
+    @Test(arguments: [Int32.min, -1, 1, Int32.max]) func `where the time cannot be told, what restricts holds`(
+      zone: Int32
+    ) {
       var session = TestSession()
       session.minutes = [-1]
       load([TestGuard(hours: "08:00-16:00 Moon/Base", hoursZone: zone)])

@@ -118,7 +118,8 @@ struct TestGuard: Sendable {
       subjects: rows(subjects, arena), subject_count: Int64(subjects.count),
       environments: arena.array(environments.map { arena.text($0) }), environment_count: Int64(environments.count),
       message: arena.text(message), priority: priority,
-      networks: networks.flatMap { arena.array($0) ?? arena.array([WardenNetwork()]) }, network_count: Int64(networks?.count ?? 0),
+      networks: networks.flatMap { arena.array($0) ?? arena.array([WardenNetwork()]) },
+      network_count: Int64(networks?.count ?? 0),
       hours: arena.text(hours), hours_zone: hoursZone, max_rows: maxRows,
       reviewers: reviewers.flatMap { rows($0, arena) ?? arena.array([WardenSubjectPattern()]) },
       reviewer_count: Int64(reviewers?.count ?? 0), approvals: approvals)

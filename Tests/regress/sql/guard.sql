@@ -46,6 +46,16 @@ SELECT warden.guard('g', 'block', '{delete}', '{}');
 SELECT warden.guard(NULL, 'block', '{delete}');
 SELECT warden.guard('g', 'block', '{delete}', '{shop.orders}', '{somebody}');
 SELECT warden.guard('g', 'block', '{delete}', max_rows => 10);
+SELECT warden.guard('g', 'block', '{delete}', networks => '{}');
+SELECT warden.guard('g', 'block', '{delete}', hours => '8-16');
+SELECT warden.guard('g', 'block', '{delete}', hours => '08:00-16:00 Europe/Oslo1');
+SELECT warden.guard('g', 'block', '{delete}', reviewers => '{role:regress_owner}');
+SELECT warden.guard('g', 'block', '{delete}', approvals => 2);
+SELECT warden.guard('g', 'require_approval', '{delete}', subjects => '{role:regress_agent,agent:*}',
+                    networks => '{10.0.0.0/8,::1/128}', hours => '22:00-06:00 europe/oslo',
+                    reviewers => '{role:regress_owner}', approvals => 2);
+SELECT networks, hours, max_rows, reviewers, approvals FROM warden.guards WHERE name = 'g';
+SELECT warden.unguard('g');
 
 -- pg_warden protects itself, against superusers too
 DELETE FROM warden.guard_policy WHERE name = 'destructive-ddl';
