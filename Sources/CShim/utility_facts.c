@@ -270,27 +270,56 @@ named_own(WardenFacts *facts, const RangeVar *name)
 		warden_facts_relation(facts, relid, WARDEN_CLASS_ALTER);
 }
 
-/* LOCK of a view locks the tables below. */
-static void
-locked_through(WardenFacts *facts, Oid relid)
+/* What LOCK has come by: views may refer to each other in a circle. */
+typedef struct LockedRelations
 {
-	Relation	view;
+	WardenFacts *facts;
+	List	   *seen;
+	bool		nowait;
+} LockedRelations;
+
+static void locked_through(LockedRelations *locked, Oid relid);
+
+/* LOCK of a view locks the tables below, wherever in its query they are. */
+static bool
+locked_below(Node *node, void *context)
+{
 	ListCell   *cell;
 
-	check_stack_depth();
-	if (warden_is_own_object(RelationRelationId, relid))
-		warden_facts_relation(facts, relid, WARDEN_CLASS_ALTER);
-	if (get_rel_relkind(relid) != RELKIND_VIEW)
-		return;
-	view = table_open(relid, AccessShareLock);
-	foreach(cell, get_view_query(view)->rtable)
+	if (node == NULL)
+		return false;
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, locked_below, context);
+	foreach(cell, ((Query *) node)->rtable)
 	{
 		RangeTblEntry *rte = lfirst(cell);
 
-		/* the first two entries of a view's query may be the view itself */
-		if (OidIsValid(rte->relid) && rte->relid != relid)
-			locked_through(facts, rte->relid);
+		if (rte->rtekind == RTE_RELATION)
+			locked_through(context, rte->relid);
 	}
+	return query_tree_walker((Query *) node, locked_below, context, QTW_IGNORE_JOINALIASES);
+}
+
+static void
+locked_through(LockedRelations *locked, Oid relid)
+{
+	Relation	view;
+
+	check_stack_depth();
+	if (list_member_oid(locked->seen, relid))
+		return;
+	locked->seen = lappend_oid(locked->seen, relid);
+	if (warden_is_own_object(RelationRelationId, relid))
+		warden_facts_relation(locked->facts, relid, WARDEN_CLASS_ALTER);
+	if (get_rel_relkind(relid) != RELKIND_VIEW)
+		return;
+	/* where LOCK … NOWAIT would wait here it is to fail, as it would without us */
+	if (locked->nowait && !ConditionalLockRelationOid(relid, AccessShareLock))
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("could not obtain lock on relation \"%s\"", get_rel_name(relid))));
+	view = table_open(relid, locked->nowait ? NoLock : AccessShareLock);
+	(void) locked_below((Node *) get_view_query(view), locked);
 	table_close(view, AccessShareLock);
 }
 
@@ -298,6 +327,7 @@ locked_through(WardenFacts *facts, Oid relid)
 static void
 locked(WardenFacts *facts, LockStmt *stmt)
 {
+	LockedRelations found = {facts, NIL, stmt->nowait};
 	ListCell   *cell;
 
 	facts->statement.classes |= WARDEN_CLASS_MISC;
@@ -308,7 +338,7 @@ locked(WardenFacts *facts, LockStmt *stmt)
 		Oid			relid = RangeVarGetRelid(lfirst(cell), NoLock, true);
 
 		if (OidIsValid(relid))
-			locked_through(facts, relid);
+			locked_through(&found, relid);
 	}
 }
 
