@@ -160,6 +160,8 @@ extension ServerTests {
         "DELETE FROM audit_record"
       ),
       ("CREATE VIEW lab.v AS SELECT * FROM warden.audit_record", "LOCK TABLE lab.v"),
+      ("CREATE VIEW lab.v AS SELECT 1 WHERE EXISTS (SELECT FROM warden.audit_record)", "LOCK TABLE lab.v"),
+      ("CREATE VIEW lab.v AS SELECT * FROM (SELECT * FROM warden.audit_chain OFFSET 0) x", "LOCK TABLE lab.v"),
     ]
 
     @Test(arguments: indirect) func indirectGameIsRefused(_ setUp: String, _ game: String) throws {

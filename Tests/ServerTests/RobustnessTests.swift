@@ -55,6 +55,28 @@ extension ServerTests {
       try expectUsable(analyst)
     }
 
+    /// What one definition collects is not there any more for the next.
+    @Test func guardsThatNameRolesOneAfterAnother() throws {
+      let policies = try shop.connect()
+      let define = "SELECT warden.guard('roles ' || i, 'block', '{delete}', '{shop.parcels}', '{role:analyst,role:clerk}')"
+      for i in 1...5 { try policies.query("\(define) FROM (VALUES (\(i))) v (i)") }
+      try policies.query("BEGIN; \(define) FROM (VALUES (6)) v (i); SELECT warden.exempt('{role:auditor,role:clerk}'); COMMIT")
+      try policies.query("\(define) FROM generate_series(7, 50) i")
+      try shop.expectRefusal(
+        of: "DELETE FROM shop.parcels WHERE id = 1", by: "roles 1", on: try shop.connect("analyst"))
+      try expectUsable(try shop.connect("analyst"))
+    }
+
+    @Test func viewsInACircleCanBeLocked() throws {
+      let superuser = try shop.connect()
+      try superuser.query(
+        """
+        CREATE VIEW lab.a AS SELECT 1 AS x; CREATE VIEW lab.b AS SELECT * FROM lab.a;
+        CREATE OR REPLACE VIEW lab.a AS SELECT * FROM lab.b; CREATE VIEW lab.c AS SELECT * FROM lab.a
+        """)
+      for view in ["a", "b", "c"] { try superuser.query("BEGIN; LOCK TABLE lab.\(view); ROLLBACK") }
+    }
+
     @Test func savepointsByTheThousand() throws {
       let analyst = try shop.connect("analyst")
       try analyst.query(
