@@ -8,6 +8,8 @@
 #   make stress          the audit under random kills for STRESS_SECONDS (60), with full accounting
 #   make lint            formats, the wall's laws, exports
 #   make headers-check   the shim against the headers of PostgreSQL 15, 17 and 18
+#   make compat          PostgreSQL's own tests and the tools around it, beside a bare server (PG_SOURCE: its source)
+#   make sqlsmith        QUERIES=50000 random statements against a governed database
 #   make bench           pg_warden beside bare PostgreSQL, pg_stat_statements and pgaudit
 #   make bench-details   by class of statement, the writer beside COPY, connections, memory
 #   make installcheck    pg_regress against a running server that has pg_warden preloaded
@@ -27,7 +29,8 @@ EXTRA_CLEAN = .build
 LIBRARY = .build/release/libpg_warden.so
 
 .DEFAULT_GOAL := build
-.PHONY: build dependencies install-library uninstall-library demo test stress lint headers-check bench bench-details
+.PHONY: build dependencies install-library uninstall-library demo test stress lint headers-check bench bench-details \
+	compat sqlsmith
 
 # On a new machine PGXS is not there before `make dependencies`; the targets that need it call make anew.
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
@@ -64,6 +67,15 @@ test: dependencies
 # Against the installed library.
 stress:
 	WARDEN_STRESS_SECONDS=$(or $(STRESS_SECONDS),60) $(SWIFT) test --filter 'ServerTests/AuditKillTests/stress'
+
+# With the checks of the wall; `make install` puts the plain library back.
+compat: dependencies
+	$(MAKE) install WARDEN_DEBUG=1
+	ci/compat.sh
+
+sqlsmith: dependencies
+	$(MAKE) install WARDEN_DEBUG=1
+	QUERIES=$(or $(QUERIES),50000) ci/sqlsmith.sh
 
 lint: dependencies
 	ci/lint.sh
