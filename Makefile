@@ -6,6 +6,7 @@
 #   make demo            install what is missing, build, start a private cluster and show what pg_warden does
 #   make test            everything: lint, units, server tests, pg_regress, isolation tests
 #   make stress          the audit under random kills for STRESS_SECONDS (60), with full accounting
+#   make po              after a change of texts: the template of translations, and the catalogues beside it
 #   make lint            formats, the wall's laws, exports
 #   make headers-check   the shim against the headers of PostgreSQL 15, 17 and 18
 #   make compat          PostgreSQL's own tests and the tools around it, beside a bare server (PG_SOURCE: its source)
@@ -30,15 +31,15 @@ LIBRARY = .build/release/libpg_warden.so
 
 .DEFAULT_GOAL := build
 .PHONY: build dependencies install-library uninstall-library demo test stress lint headers-check bench bench-details \
-	compat sqlsmith
+	compat sqlsmith install-translations uninstall-translations po
 
 # On a new machine PGXS is not there before `make dependencies`; the targets that need it call make anew.
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 ifneq ($(wildcard $(PGXS)),)
 include $(PGXS)
 export PG_INCLUDEDIR_SERVER := $(shell $(PG_CONFIG) --includedir-server)
-install: install-library
-uninstall: uninstall-library
+install: install-library install-translations
+uninstall: uninstall-library uninstall-translations
 endif
 
 build: dependencies
@@ -56,6 +57,22 @@ install-library: build
 
 uninstall-library:
 	rm -f '$(DESTDIR)$(pkglibdir)/pg_warden.so'
+
+# Where the server looks for its own catalogues, under the name that TEXTDOMAIN in compat.h has.
+CATALOGUES = $(notdir $(basename $(wildcard po/*.po)))
+CATALOGUE_NAME = pg_warden-$(MAJORVERSION).mo
+
+install-translations:
+	for language in $(CATALOGUES); do \
+		mkdir -p "$(DESTDIR)$(localedir)/$$language/LC_MESSAGES" && \
+		msgfmt --check -o "$(DESTDIR)$(localedir)/$$language/LC_MESSAGES/$(CATALOGUE_NAME)" po/$$language.po || exit 1; \
+	done
+
+uninstall-translations:
+	for language in $(CATALOGUES); do rm -f "$(DESTDIR)$(localedir)/$$language/LC_MESSAGES/$(CATALOGUE_NAME)"; done
+
+po:
+	po/update.sh
 
 demo: dependencies
 	$(MAKE) install

@@ -16,6 +16,8 @@ fi
 command -v make >/dev/null 2>&1 || missing+=(make)
 command -v pkg-config >/dev/null 2>&1 || missing+=(pkg-config)
 command -v strip >/dev/null 2>&1 || missing+=(binutils)
+# compiles the translations, and checks that they have every text
+command -v msgfmt >/dev/null 2>&1 || missing+=(gettext)
 # the C++ runtime that the static Swift runtime is linked with
 command -v g++ >/dev/null 2>&1 || missing+=(g++)
 [ ${#missing[@]} -eq 0 ] && exit 0

@@ -99,6 +99,7 @@ rule "unsafe code in its own files" unsafe_confined
 rule "exports are exactly the named ones" exports
 rule "no Swift runtime needed on the server" self_contained
 rule "the core compiles as Embedded Swift" embedded
+rule "every text can be translated" po/update.sh --check
 rule "one version everywhere" one_version
 rule "no paths of a machine" no_machine_paths
 

@@ -54,7 +54,7 @@ decide(WardenFacts *facts)
 	/* what was reached is a record of its own, a child of the statement that reached it */
 	warden_source_message(&source);
 	warden_audit_start(&recorded, facts, &verdict, &source);
-	warden_raise(&verdict);
+	warden_refuse(facts, &verdict);
 }
 
 /*

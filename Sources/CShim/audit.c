@@ -682,7 +682,7 @@ warden_decide_statement(WardenVerdict *verdict, WardenRecorded *recorded, const 
 		return;
 	warden_audit_start(recorded, facts, verdict, source);
 	warden_refusal_told();
-	warden_raise(verdict);
+	warden_refuse(facts, verdict);
 }
 
 void

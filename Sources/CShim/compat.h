@@ -5,6 +5,9 @@
 #ifndef WARDEN_COMPAT_H
 #define WARDEN_COMPAT_H
 
+/* The catalogue of translations of what ereport tells: pg_warden-15 and so on, as the server's own. */
+#define TEXTDOMAIN PG_TEXTDOMAIN("pg_warden")
+
 #include "postgres.h"
 
 #include "access/stratnum.h"
@@ -157,6 +160,14 @@ warden_view_of(RangeTblEntry *rte)
 		old->relid : InvalidOid;
 }
 #define WARDEN_VIEW_OF(rte) warden_view_of(rte)
+#endif
+
+/* 16: one function tells what a role may do with an object of any kind. */
+#if PG_VERSION_NUM >= 160000
+#define WARDEN_MAY_SEE_SCHEMA(schema, role) \
+	(object_aclcheck(NamespaceRelationId, (schema), (role), ACL_USAGE) == ACLCHECK_OK)
+#else
+#define WARDEN_MAY_SEE_SCHEMA(schema, role) (pg_namespace_aclcheck((schema), (role), ACL_USAGE) == ACLCHECK_OK)
 #endif
 
 /* 16: one function tells who owns an object of any kind. */

@@ -83,6 +83,7 @@ complete_with(WardenCompletion *completion, int sqlstate, const char *message)
 	completion->masked_read = masked_read_at != 0 && masked_read_at == GetCurrentStatementStartTimestamp();
 	if (message == NULL)
 		return;
+	message = warden_untranslated(message);
 	completion->error.bytes = (const uint8_t *) message;
 	completion->error.length = pg_mbcliplen(message, (int) strlen(message), ERROR_TEXT);
 }

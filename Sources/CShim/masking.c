@@ -376,8 +376,9 @@ static struct
 } planning;
 
 static void
-raise_masked_write(Query *query, const WardenRelation *relation, const WardenVerdict *verdict)
+raise_masked_write(Query *query, const WardenRelation *relation, int16 column)
 {
+	WardenVerdict verdict;
 	WardenRecorded recorded = {.position = -1};
 	WardenFacts facts;
 	WardenSource source;
@@ -386,9 +387,12 @@ raise_masked_write(Query *query, const WardenRelation *relation, const WardenVer
 	(void) warden_facts_access(&facts, &relation->object, warden_command_class(query->commandType));
 	warden_source(&source, planning.text, query->stmt_location, query->stmt_len, query->queryId);
 	warden_redaction_apply(&source, &planning.redaction);
-	warden_audit_start(&recorded, &facts, verdict, &source);
+	SWIFT(warden_masked_write(&relation->object, column, false, warden_texts(), &verdict));
+	warden_audit_start(&recorded, &facts, &verdict, &source);
 	warden_failure_told();
-	warden_raise(verdict);
+	if (warden_facts_hide(&facts))
+		SWIFT(warden_masked_write(&relation->object, column, true, warden_texts(), &verdict));
+	warden_raise(&verdict);
 }
 
 /*
@@ -509,17 +513,13 @@ mask_changed_relation(Query *query, Index rti, const WardenRelation *relation, c
 {
 	ChangedRelation changed = {.rti = rti, .relation = relation, .masked = masked};
 	OnConflictExpr *conflict = query->onConflict;
-	WardenVerdict verdict;
 
 	if (reads_masked((Node *) query->targetList, &changed) || reads_masked((Node *) query->jointree, &changed) ||
 		reads_masked((Node *) query->mergeActionList, &changed) ||
 		reads_masked(WARDEN_MERGE_CONDITION(query), &changed) ||
 		(conflict && (reads_masked((Node *) conflict->onConflictSet, &changed) ||
 					  reads_masked(conflict->onConflictWhere, &changed))))
-	{
-		SWIFT(warden_masked_write(&relation->object, changed.read, warden_texts(), &verdict));
-		raise_masked_write(query, relation, &verdict);
-	}
+		raise_masked_write(query, relation, changed.read);
 	query->returningList = (List *) mask_returned((Node *) query->returningList, &changed);
 }
 

@@ -21,6 +21,7 @@ _PG_init(void)
 	if (!process_shared_preload_libraries_in_progress)
 		return;
 
+	warden_translations_bind();
 	warden_settings_define();
 	/* pg_upgrade moves what is there: nothing of it is to be governed, recorded, or locked by a worker */
 	if (IsBinaryUpgrade)

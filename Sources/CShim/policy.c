@@ -213,7 +213,7 @@ row_refused(const WardenVerdict *verdict)
 {
 	rows_refused = true;
 	ereport(WARNING,
-			(errmsg("pg_warden cannot load its policy: %s", warden_cstring(verdict->message)),
+			(errmsg("pg_warden cannot load its policy: %s", warden_translated(verdict->message, verdict->message_parts)),
 			 errhint("Correct it with the functions of schema warden, under warden.break_glass(reason).")));
 }
 

@@ -133,7 +133,8 @@ checked(bool valid, const WardenVerdict *verdict)
 		warden_raise(verdict);
 	else if (verdict->message.bytes != NULL)
 		ereport(WARNING,
-				(errmsg("%s", warden_cstring(verdict->message)), errhint("%s", warden_cstring(verdict->hint))));
+				(errmsg_internal("%s", warden_translated(verdict->message, verdict->message_parts)),
+				 errhint("%s", warden_translated(verdict->hint, verdict->hint_parts))));
 }
 
 /* The arguments that may be NULL: where and when the guard holds, on how many rows, who may approve. */

@@ -124,7 +124,10 @@ rebuild(void)
 	WardenBuffer context;
 
 	if (memory == NULL)
+	{
 		memory = AllocSetContextCreate(TopMemoryContext, "pg_warden session", ALLOCSET_SMALL_SIZES);
+		warden_translations_bind();
+	}
 	MemoryContextReset(memory);
 	caller = MemoryContextSwitchTo(memory);
 	gather();

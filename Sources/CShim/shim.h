@@ -56,6 +56,13 @@ extern char *warden_cstring(WardenText text);
 /* Raises the error of a verdict that refuses; returns for any other. */
 extern void warden_raise(const WardenVerdict *verdict);
 
+/* --- translate.c --- */
+extern void warden_translations_bind(void);
+/* A text of Swift's in the session's language, in the current memory context; NULL for NULL. */
+extern char *warden_translated(WardenText english, WardenText parts);
+/* Of the message of an error: the English of one of Swift's, or the message as it is. Lasts until the next translation. */
+extern const char *warden_untranslated(const char *message);
+
 /* --- settings.c --- */
 extern int	warden_mode;
 extern char *warden_environment;
@@ -248,6 +255,13 @@ extern void warden_facts_relation(WardenFacts *facts, Oid relid, WardenClasses c
 
 /* What is to become of the statement, decided for the session as it is now. Its texts are in warden_texts(). */
 extern void warden_decide_facts(const WardenFacts *facts, WardenVerdict *verdict);
+/* Notes which objects the session may not see; true where there are any. */
+extern bool warden_facts_hide(const WardenFacts *facts);
+/*
+ * Raises the error of a verdict that refuses, when it has been recorded; returns for any other. The client is not told
+ * the name of an object that the session may not see.
+ */
+extern void warden_refuse(const WardenFacts *facts, const WardenVerdict *verdict);
 
 /* --- plan_facts.c --- */
 extern void warden_plan_facts(WardenFacts *facts, PlannedStmt *plan, CmdType operation);

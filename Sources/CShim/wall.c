@@ -20,7 +20,7 @@ warden_check_wall(const char *where)
 WardenBuffer *
 warden_texts(void)
 {
-	static uint8_t bytes[8192];
+	static uint8_t bytes[16384];
 	static WardenBuffer buffer = {bytes, sizeof(bytes), 0};
 
 	buffer.length = 0;
@@ -49,13 +49,14 @@ warden_raise(const WardenVerdict *verdict)
 
 	if (verdict->action != WARDEN_ACTION_BLOCK && verdict->action != WARDEN_ACTION_REQUIRE_APPROVAL)
 		return;
-	message = warden_cstring(verdict->message);
-	detail = warden_cstring(verdict->detail);
-	hint = warden_cstring(verdict->hint);
+	detail = warden_translated(verdict->detail, verdict->detail_parts);
+	hint = warden_translated(verdict->hint, verdict->hint_parts);
+	/* last: the audit may want its English back */
+	message = warden_translated(verdict->message, verdict->message_parts);
 	ereport(ERROR,
 			(errcode(MAKE_SQLSTATE(verdict->sqlstate[0], verdict->sqlstate[1], verdict->sqlstate[2],
 								   verdict->sqlstate[3], verdict->sqlstate[4])),
-			 errmsg_internal("%s", message ? message : "refused by pg_warden"),
+			 message ? errmsg_internal("%s", message) : errmsg("refused by pg_warden"),
 			 detail ? errdetail_internal("%s", detail) : 0,
 			 hint ? errhint("%s", hint) : 0));
 }

@@ -14,11 +14,13 @@ struct DailyHours {
     let bytes = text.copy
     guard bytes.count == 11 || (bytes.count > 12 && bytes[11] == 32), bytes[5] == 45,
       let start = DailyHours.minute(bytes[0..<5]), let end = DailyHours.minute(bytes[6..<11])
-    else { throw DailyHours.malformed("invalid hours", text) }
+    else { throw DailyHours.malformed(Message("invalid hours", quoting: bytes)) }
     guard start < 1440, start != end else {
-      throw DailyHours.malformed("hours must not begin when they end, nor at 24:00:", text)
+      throw DailyHours.malformed(Message("hours must not begin when they end, nor at 24:00:", quoting: bytes))
     }
-    guard zone >= 0 || !atDefinition else { throw DailyHours.malformed("unknown time zone in hours", text) }
+    guard zone >= 0 || !atDefinition else {
+      throw DailyHours.malformed(Message("unknown time zone in hours", quoting: bytes))
+    }
     self.start = start
     self.end = end
     self.zone = zone
@@ -48,12 +50,13 @@ struct DailyHours {
     return value
   }
 
-  private static func malformed(_ message: StaticString, _ text: TextView) -> PolicyError {
+  private static func malformed(_ message: Message) -> PolicyError {
     PolicyError(
-      .invalidParameter, message, text,
-      hint: """
+      .invalidParameter, message,
+      hint: Message(
+        """
         Accepted: HH:MM-HH:MM, from 00:00 to 24:00, with the name of a time zone of pg_timezone_names or without: \
         22:00-06:00 Europe/Oslo. Without, the server's log_timezone counts.
-        """)
+        """))
   }
 }

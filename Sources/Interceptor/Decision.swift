@@ -18,8 +18,8 @@ struct Finding {
   /// The classes that matched; 0 where the command tag did.
   let classes: WardenClasses
   /// nil where the statement touches no object that counts.
-  let object: ObjectFacts?
-  /// The attribute number in `object` of the column that the rule is about; 0 where it is about the whole object.
+  let access: AccessFacts?
+  /// The attribute number in its object of the column that the rule is about; 0 where it is about the whole object.
   let column: Int16
 
   /// The one with the more severe action, the earlier of two alike.
@@ -204,7 +204,7 @@ private struct Search {
       guard classes != 0 || (isMeantByTag && touch.isTouched) else { return nil }
     }
     guard classes != 0 || isMeantByTag else { return nil }
-    return Finding(rule: rule, classes: classes, object: act.access?.object, column: column)
+    return Finding(rule: rule, classes: classes, access: act.access, column: column)
   }
 
   private func isMeantByTag(_ entry: Guard, _ act: Act) -> Bool {

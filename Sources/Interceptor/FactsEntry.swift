@@ -71,6 +71,7 @@ import Contract
   var readColumns: Lent<Int16> { unsafe Lent(raw.pointee.read_columns, count: raw.pointee.read_count) }
   var writtenColumns: Lent<Int16> { unsafe Lent(raw.pointee.written_columns, count: raw.pointee.written_count) }
   var isMasked: Bool { unsafe raw.pointee.masked_count > 0 }
+  var isHidden: Bool { unsafe raw.pointee.hidden }
 }
 
 /// The accesses of a statement.

@@ -174,7 +174,8 @@ struct StatementSelection {
       // A WITH or a rule gives the statement another tag; what it does to rows is the same.
       if let rows = StatementSelection.classOnRows(tag) { classes |= rows } else { tags.append(tag) }
     } else {
-      throw PolicyError(.invalidParameter, "invalid statement", row.copy, hint: StatementSelection.accepted)
+      throw PolicyError(
+        .invalidParameter, Message("invalid statement", quoting: row.copy), hint: StatementSelection.accepted)
     }
   }
 
@@ -190,13 +191,12 @@ struct StatementSelection {
     !text.bytes.contains { byte in byte == 32 || (byte >= 65 && byte <= 90) }
   }
 
-  private static var accepted: [UInt8] {
-    var hint = [UInt8]("Accepted: ")
+  private static var accepted: Message {
+    var names: [UInt8] = []
     for entry in StatementClass.names {
-      hint.append(entry.name)
-      hint.append(", ")
+      if !names.isEmpty { names.append(", ") }
+      names.append(entry.name)
     }
-    hint.append("or a command tag in upper case such as CREATE INDEX.")
-    return hint
+    return Message("Accepted: %1$s, or a command tag in upper case such as CREATE INDEX.", names)
   }
 }

@@ -9,18 +9,18 @@ extension Guard {
     var networks: [Network] = []
     for entry in rows {
       guard let network = Network(entry) else {
-        throw PolicyError(.invalidParameter, "networks must not hold NULL", hint: networksHint)
+        throw PolicyError(.invalidParameter, Message("networks must not hold NULL"), hint: networksHint)
       }
       networks.append(network)
     }
     guard !networks.isEmpty else {
-      throw PolicyError(.invalidParameter, "networks must not be empty", hint: networksHint)
+      throw PolicyError(.invalidParameter, Message("networks must not be empty"), hint: networksHint)
     }
     return networks
   }
 
-  private static var networksHint: StaticString {
-    "Give networks such as {10.0.0.0/8,fd00::/8}, or NULL for clients wherever they are."
+  private static var networksHint: Message {
+    Message("Give networks such as {10.0.0.0/8,fd00::/8}, or NULL for clients wherever they are.")
   }
 
   static func hours(_ row: GuardRow, atDefinition: Bool) throws(PolicyError) -> DailyHours? {
@@ -44,11 +44,10 @@ extension Guard {
     guard statements.isOnRows else {
       throw PolicyError(
         .invalidParameter, "max_rows is for statements that read or change rows, not for", statements.text,
-        hint: [UInt8](
-          """
+        hint: """
           Accepted with max_rows: read, insert, update, delete, merge, write, update_all, delete_all, copy_in, \
           copy_out, all.
-          """ as StaticString))
+          """)
     }
     return row.maxRows
   }

@@ -45,19 +45,24 @@ enum MaskMethod {
       "last4", "hash", "fake", "year", "round", "noise", "ip_prefix", "json", "scrub", "expression",
     ]
     let isPlanned = planned.contains { method.equals($0) }
+    guard isPlanned else {
+      return PolicyError(
+        .invalidParameter, "invalid method", method, hint: "Accepted: redact, null, partial, email.")
+    }
     return PolicyError(
-      isPlanned ? .notSupported : .invalidParameter,
-      isPlanned ? "method is not available in this version:" : "invalid method", method,
+      .notSupported, "method is not available in this version:", method,
       hint: "Accepted: redact, null, partial, email.")
   }
 
   private static func requireText(_ row: MaskRow) throws(PolicyError) {
-    guard row.type == WARDEN_TYPE_TEXT, !row.isDomain else {
+    guard !row.isDomain else {
       throw PolicyError(
-        .invalidParameter,
-        row.isDomain
-          ? "the result of the method need not fit the domain of column" : "method is for text only, not for column",
-        row.target, hint: "Use method redact or null.")
+        .invalidParameter, "the result of the method need not fit the domain of column", row.target,
+        hint: "Use method redact or null.")
+    }
+    guard row.type == WARDEN_TYPE_TEXT else {
+      throw PolicyError(
+        .invalidParameter, "method is for text only, not for column", row.target, hint: "Use method redact or null.")
     }
   }
 }

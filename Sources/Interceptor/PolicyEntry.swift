@@ -27,9 +27,7 @@ public func warden_decide(
   let facts = unsafe StatementFacts(statement)
   let judgement = judge(facts, in: subject, by: policy)
   if case .allowed(let isMasked) = judgement { return unsafe allow(isMasked: isMasked, texts, verdict) }
-  var refusal = unsafe Refusal(writer: TextWriter(texts))
-  let result = refusal.verdict(on: facts, judgement, mode: subject.mode, policy: policy)
-  unsafe deliver(result, refusal.writer, texts, verdict)
+  unsafe deliver(Refusal.verdict(on: facts, judgement, mode: subject.mode, policy: policy), texts, verdict)
 }
 
 @c @implementation
@@ -140,12 +138,11 @@ public func warden_masked_columns(
 
 @c @implementation
 public func warden_masked_write(
-  _ relation: UnsafePointer<WardenObject>, _ column: Int16, _ texts: UnsafeMutablePointer<WardenBuffer>,
-  _ verdict: UnsafeMutablePointer<WardenVerdict>
+  _ relation: UnsafePointer<WardenObject>, _ column: Int16, _ hidden: Bool,
+  _ texts: UnsafeMutablePointer<WardenBuffer>, _ verdict: UnsafeMutablePointer<WardenVerdict>
 ) {
-  var refusal = unsafe Refusal(writer: TextWriter(texts))
-  let result = unsafe refusal.maskedWrite(ObjectFacts(relation), column: column)
-  unsafe deliver(result, refusal.writer, texts, verdict)
+  let refusal = unsafe Refusal.maskedWrite(hidden ? nil : ObjectFacts(relation), column: column)
+  unsafe deliver(refusal, texts, verdict)
 }
 
 /// The verdict on most statements, with no words to be found.
@@ -171,8 +168,7 @@ private func accept(
   _ verdict: UnsafeMutablePointer<WardenVerdict>
 ) -> Bool {
   guard subjects.contains(where: { $0.needsIdentity }) else { return unsafe accept(texts, verdict) }
-  var refusal = unsafe Refusal(writer: TextWriter(texts))
-  unsafe deliver(refusal.needsIdentity(), refusal.writer, texts, verdict)
+  unsafe deliver(Refusal.needsIdentity(), texts, verdict)
   return true
 }
 
@@ -180,22 +176,28 @@ private func accept(
 func refuse(
   _ error: PolicyError, _ texts: UnsafeMutablePointer<WardenBuffer>, _ verdict: UnsafeMutablePointer<WardenVerdict>
 ) -> Bool {
-  var refusal = unsafe Refusal(writer: TextWriter(texts))
-  let result = refusal.verdict(error)
-  unsafe deliver(result, refusal.writer, texts, verdict)
+  unsafe deliver(Refusal.verdict(error), texts, verdict)
   return false
 }
 
-/// Writes the verdict as C takes it.
+/// Writes the verdict as C takes it. English first: what of the rest finds no room is not translated.
 func deliver(
-  _ result: Verdict, _ writer: TextWriter, _ texts: UnsafeMutablePointer<WardenBuffer>,
-  _ verdict: UnsafeMutablePointer<WardenVerdict>
+  _ result: Verdict, _ texts: UnsafeMutablePointer<WardenBuffer>, _ verdict: UnsafeMutablePointer<WardenVerdict>
 ) {
+  var writer = unsafe TextWriter(texts)
+  let guardName = writer.write(result.guardName)
+  let message = writer.write(result.message?.english)
+  let detail = writer.write(result.detail?.english)
+  let hint = writer.write(result.hint?.english)
+  let messageParts = writer.writeWhole(result.message?.parts)
+  let detailParts = writer.writeWhole(result.detail?.parts)
+  let hintParts = writer.writeWhole(result.hint?.parts)
   unsafe writer.finish(texts)
   unsafe verdict.pointee = unsafe WardenVerdict(
     action: result.action, decision: result.decision, sqlstate: (0, 0, 0, 0, 0, 0, 0, 0),
-    guard: writer.text(result.guardName), message: writer.text(result.message),
-    detail: writer.text(result.detail), hint: writer.text(result.hint))
+    guard: writer.text(guardName), message: writer.text(message), detail: writer.text(detail),
+    hint: writer.text(hint), message_parts: writer.text(messageParts), detail_parts: writer.text(detailParts),
+    hint_parts: writer.text(hintParts))
   guard let state = result.state else { return }
   unsafe withUnsafeMutableBytes(of: &verdict.pointee.sqlstate) { room in
     state.code.withUTF8Buffer { code in unsafe room.copyBytes(from: code.prefix(5)) }

@@ -22,29 +22,25 @@ enum SQLState {
 /// A row of a policy, or the definition of a mask, that is not valid.
 struct PolicyError: Error {
   let state: SQLState
-  let message: [UInt8]
-  let hint: [UInt8]
+  let message: Message
+  let hint: Message
 
-  /// `message` continued by the bad value in double quotes.
-  init(_ state: SQLState, _ message: StaticString, _ value: [UInt8], hint: [UInt8]) {
-    var text = [UInt8](message)
-    text.append(" \"")
-    text.append(contentsOf: value.prefix(PolicyError.longestValue))
-    text.append("\"")
+  init(_ state: SQLState, _ message: Message, hint: Message) {
     self.state = state
-    self.message = text
+    self.message = message
     self.hint = hint
   }
 
-  init(_ state: SQLState, _ message: StaticString, _ value: TextView, hint: StaticString) {
-    self.init(state, message, value.copy, hint: [UInt8](hint))
+  /// `opening` continued by the bad value in double quotes.
+  init(_ state: SQLState, _ opening: StaticString, _ value: [UInt8], hint: StaticString) {
+    self.init(state, Message(opening, quoting: value), hint: Message(hint))
+  }
+
+  init(_ state: SQLState, _ opening: StaticString, _ value: TextView, hint: StaticString) {
+    self.init(state, opening, value.copy, hint: hint)
   }
 
   init(_ state: SQLState, _ message: StaticString, hint: StaticString) {
-    self.state = state
-    self.message = [UInt8](message)
-    self.hint = [UInt8](hint)
+    self.init(state, Message(message), hint: Message(hint))
   }
-
-  private static let longestValue = 200
 }

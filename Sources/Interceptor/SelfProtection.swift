@@ -40,6 +40,35 @@ enum SelfProtection {
     | WARDEN_CLASS_DELETE_ALL | WARDEN_CLASS_TRUNCATE | WARDEN_CLASS_ALTER | WARDEN_CLASS_DROP_COLUMN
     | WARDEN_CLASS_DROP
 
+  /// nil: the extension itself is to be dropped.
+  static func detail(_ object: ObjectFacts?) -> Message {
+    if object?.isAny(of: WARDEN_OBJECT_AUDIT) == true {
+      return Message("Guard \"self-protection\": audit data is written by pg_warden alone.")
+    }
+    if object?.isAny(of: WARDEN_OBJECT_CATALOG) == true {
+      return Message("Guard \"self-protection\": system catalogs change by the server's own DDL alone.")
+    }
+    return Message("Guard \"self-protection\": pg_warden protects its own objects.")
+  }
+
+  static func wayForward(_ object: ObjectFacts?) -> Message {
+    guard let object else {
+      return Message("Call warden.break_glass(reason), then DROP EXTENSION in the same session.")
+    }
+    if object.isAny(of: WARDEN_OBJECT_AUDIT) {
+      return Message("Audit data can be read through warden.audit_log, and changed by nobody.")
+    }
+    if object.isAny(of: WARDEN_OBJECT_CATALOG) {
+      return Message(
+        "Use the DDL command for it. Only a server that runs without pg_warden leaves catalogs open.")
+    }
+    return Message(
+      """
+      Use the functions of schema warden (warden.guard, warden.unguard, warden.mask ...), \
+      or warden.break_glass(reason).
+      """)
+  }
+
   private static func isGrantOfRole(_ command: TextView) -> Bool {
     command.equals("GRANT ROLE") || command.equals("REVOKE ROLE")
   }

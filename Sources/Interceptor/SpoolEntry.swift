@@ -19,7 +19,7 @@ public func warden_object_encode(_ object: UnsafePointer<WardenObject>, _ out: U
   var writer = unsafe ByteWriter(out)
   var access = unsafe WardenAccess(
     object: object, classes: 0, read_columns: nil, read_count: 0, written_columns: nil, written_count: 0,
-    masked_columns: nil, masked_count: 0, via: WardenText(bytes: nil, length: 0))
+    masked_columns: nil, masked_count: 0, via: WardenText(bytes: nil, length: 0), hidden: false)
   unsafe withUnsafePointer(to: &access) { unsafe AccessList.encodeObject(AccessView($0), into: &writer) }
   unsafe writer.finish(out)
 }

@@ -145,6 +145,20 @@ struct WrittenText {
     dropTornCharacter()
   }
 
+  /// nil is SQL NULL.
+  mutating func write(_ bytes: [UInt8]?) -> WrittenText? {
+    guard let bytes else { return nil }
+    let start = length
+    append(bytes)
+    return written(since: start)
+  }
+
+  /// nil where not all of it found room.
+  mutating func writeWhole(_ bytes: [UInt8]?) -> WrittenText? {
+    guard let bytes, !isCut, bytes.count <= capacity &- length else { return nil }
+    return write(bytes)
+  }
+
   /// Decimal digits.
   mutating func append(number: Int) {
     var rest = number.magnitude

@@ -458,6 +458,22 @@ extension PolicyTests {
       #expect(approval.hint?.contains("warden.break_glass(reason)") == true)
     }
 
+    @Test func `an object that the subject may not see is not named`() {
+      load([TestGuard(message: "ask the DBA")])
+      for classes in [read, deleteAll, drop] {
+        var statement = on(people, classes, "DROP SCHEMA")
+        statement.accesses[0].isHidden = true
+        let outcome = statement.decide()
+        #expect(outcome.state == "42501")
+        for text in [outcome.message, outcome.detail, outcome.hint] { #expect(text?.contains("people") == false) }
+        #expect(outcome.message?.hasSuffix(" on an object that you may not see is blocked") == true)
+        #expect(outcome.detail == #"Guard "g": ask the DBA"#)
+      }
+      var statement = on(own, WARDEN_CLASS_ALTER, "ALTER TABLE")
+      statement.accesses[0].isHidden = true
+      #expect(statement.decide().message == "ALTER TABLE on an object that you may not see is blocked")
+    }
+
     @Test func `the first object that matched is named, with the column`() {
       load([TestGuard(objects: [Pattern("shop.people.email", object: 200, column: 2)], message: "ask data protection")])
       let outcome = TestStatement(accesses: [

@@ -222,6 +222,7 @@ struct TestAccess: Sendable {
   var read: [Int16] = []
   var written: [Int16] = []
   var masked: [Int16] = []
+  var isHidden = false
 
   func row(_ arena: Arena) -> WardenAccess {
     WardenAccess(
@@ -229,7 +230,7 @@ struct TestAccess: Sendable {
       read_columns: arena.array(read), read_count: Int64(read.count),
       written_columns: arena.array(written), written_count: Int64(written.count),
       masked_columns: arena.array(masked), masked_count: Int64(masked.count),
-      via: WardenText(bytes: nil, length: 0))
+      via: WardenText(bytes: nil, length: 0), hidden: isHidden)
   }
 }
 

@@ -79,7 +79,7 @@ typedef enum WardenDecision
 
 /*
  * What C is to do. `action` BLOCK or REQUIRE_APPROVAL: raise an error of these texts; anything else: go on.
- * guard, message, detail and hint point into the buffer that was passed in; NULL where there is none.
+ * guard, message, detail and hint point into the buffer that was passed in, in English; NULL where there is none.
  * sqlstate is five characters and a NUL.
  */
 typedef struct WardenVerdict
@@ -91,6 +91,13 @@ typedef struct WardenVerdict
 	WardenText	message;
 	WardenText	detail;
 	WardenText	hint;
+	/*
+	 * The same texts to be translated: a template in English with places %1$s to %9$s (%% is a percent sign), then what goes
+	 * into them, a zero byte after each. NULL: the text is told as it is.
+	 */
+	WardenText	message_parts;
+	WardenText	detail_parts;
+	WardenText	hint_parts;
 } WardenVerdict;
 
 /*
@@ -147,8 +154,11 @@ int64_t		warden_masked_columns(const WardenSession *WARDEN_NONNULL session,
 								  const int16_t *WARDEN_NONNULL columns, int64_t count,
 								  bool *WARDEN_NONNULL masked);
 
-/* The refusal for a statement that would read masked columns to change data (42501). Always fills verdict with BLOCK. */
-void		warden_masked_write(const WardenObject *WARDEN_NONNULL relation, int16_t column,
+/*
+ * The refusal for a statement that would read masked columns to change data (42501). Always fills verdict with BLOCK.
+ * `hidden` as in WardenAccess.
+ */
+void		warden_masked_write(const WardenObject *WARDEN_NONNULL relation, int16_t column, bool hidden,
 								WardenBuffer *WARDEN_NONNULL texts, WardenVerdict *WARDEN_NONNULL verdict);
 
 #endif

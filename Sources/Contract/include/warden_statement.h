@@ -90,6 +90,8 @@ typedef struct WardenAccess
 	int64_t		masked_count;
 	/* what the statement reached the object through where it does not name it: a view, a function; else NULL */
 	WardenText	via;
+	/* who is told of a refusal may not see the object: its name is not told */
+	bool		hidden;
 } WardenAccess;
 
 /* The value of one parameter of a statement, as its type's output function writes it. NULL is NULL. */
