@@ -57,57 +57,50 @@ decide(WardenFacts *facts)
 	warden_refuse(facts, &verdict);
 }
 
+/* The command under way, so that guards by command tag mean what it reaches as well. */
+static const char *
+command_now(const char *otherwise)
+{
+	return warden_utility_now ? GetCommandTagName(CreateCommandTag(warden_utility_now)) : otherwise;
+}
+
+static bool
+drops_indexes_now(void)
+{
+	return warden_utility_now == NULL || (IsA(warden_utility_now, DropStmt) &&
+										  ((DropStmt *) warden_utility_now)->removeType == OBJECT_INDEX);
+}
+
 /*
  * Indexes and TOAST tables hold nothing of their own. They fall with their table, which is decided on, or with a
  * constraint, which is ALTER TABLE; DROP INDEX alone is a DROP.
  */
-static bool
-falls_with_its_table(Oid relid)
+static WardenClasses
+relation_drop_classes(Oid relid, bool named)
 {
 	char		kind = get_rel_relkind(relid);
 
 	if (kind == RELKIND_TOASTVALUE)
-		return true;
-	if (kind != RELKIND_INDEX && kind != RELKIND_PARTITIONED_INDEX)
-		return false;
-	return warden_utility_now == NULL || !IsA(warden_utility_now, DropStmt) ||
-		((DropStmt *) warden_utility_now)->removeType != OBJECT_INDEX;
+		return 0;
+	return named || (kind != RELKIND_INDEX && kind != RELKIND_PARTITIONED_INDEX) ? WARDEN_CLASS_DROP : 0;
 }
 
-static void
-dropped(Oid class_id, Oid object_id, int sub_id, int flags)
+WardenClasses
+warden_drop_classes(const ObjectAddress *object, bool named)
 {
-	WardenFacts facts;
-
-	/* rewrites, swaps and clean-up of temporary objects are the server's own */
-	if (flags & PERFORM_DELETION_INTERNAL)
-		return;
-	if (class_id == RelationRelationId && sub_id == 0 && falls_with_its_table(object_id))
-		return;
-	switch (class_id)
+	switch (object->classId)
 	{
 		case RelationRelationId:
-			warden_facts_begin(&facts, sub_id == 0 ? "DROP" : "ALTER TABLE DROP COLUMN");
-			warden_facts_relation(&facts, object_id, sub_id == 0 ? WARDEN_CLASS_DROP :
-								  WARDEN_CLASS_ALTER | WARDEN_CLASS_DROP_COLUMN);
-			break;
+			return object->objectSubId != 0 ? WARDEN_CLASS_ALTER | WARDEN_CLASS_DROP_COLUMN :
+				relation_drop_classes(object->objectId, named);
 		case TypeRelationId:
 			/* row types and array types fall with what they belong to */
-			if (get_typtype(object_id) == TYPTYPE_COMPOSITE || OidIsValid(get_element_type(object_id)))
-				return;
-			/* FALLTHROUGH */
-		default:
-			warden_facts_begin(&facts, "DROP");
-			(void) warden_facts_access(&facts, warden_other_object(class_id, object_id), WARDEN_CLASS_DROP);
-			break;
+			return named || (get_typtype(object->objectId) != TYPTYPE_COMPOSITE &&
+							 !OidIsValid(get_element_type(object->objectId))) ? WARDEN_CLASS_DROP : 0;
 		case AuthIdRelationId:
-			warden_facts_begin(&facts, "DROP ROLE");
-			(void) warden_facts_access(&facts, warden_other_object(class_id, object_id), WARDEN_CLASS_ROLE);
-			break;
+			return WARDEN_CLASS_ROLE;
 		case LargeObjectRelationId:
-			warden_facts_begin(&facts, "LARGE OBJECT");
-			(void) warden_facts_access(&facts, warden_other_object(class_id, object_id), WARDEN_CLASS_DELETE);
-			break;
+			return WARDEN_CLASS_DELETE;
 		case DefaultAclRelationId:
 		case PublicationRelRelationId:
 		case PublicationNamespaceRelationId:
@@ -115,15 +108,38 @@ dropped(Oid class_id, Oid object_id, int sub_id, int flags)
 		case AccessMethodProcedureRelationId:
 		case UserMappingRelationId:
 			/* dropped by name of ALTER … DROP, or settings rather than objects */
-			return;
+			return 0;
 		case ConstraintRelationId:
 		case AttrDefaultRelationId:
 		case RewriteRelationId:
 		case TriggerRelationId:
 		case PolicyRelationId:
 			/* parts of a table: the ALTER or the DROP of the whole is what is guarded */
-			return;
+			return 0;
+		default:
+			return WARDEN_CLASS_DROP;
 	}
+}
+
+static void
+dropped(Oid class_id, Oid object_id, int sub_id, int flags)
+{
+	const ObjectAddress object = {class_id, object_id, sub_id};
+	WardenRelation *relation;
+	WardenClasses classes;
+	WardenFacts facts;
+
+	/* rewrites, swaps and clean-up of temporary objects are the server's own */
+	if (flags & PERFORM_DELETION_INTERNAL)
+		return;
+	classes = warden_drop_classes(&object, class_id == RelationRelationId && drops_indexes_now());
+	if (classes == 0)
+		return;
+	warden_facts_begin(&facts, command_now(class_id == LargeObjectRelationId ? "LARGE OBJECT" : "DROP"));
+	if (class_id != RelationRelationId)
+		(void) warden_facts_access(&facts, warden_other_object(class_id, object_id), classes);
+	else if ((relation = warden_relation(object_id)) != NULL)
+		warden_facts_column(&facts, &relation->object, classes, sub_id);
 	decide(&facts);
 }
 
@@ -132,7 +148,7 @@ truncated(Oid relid)
 {
 	WardenFacts facts;
 
-	warden_facts_begin(&facts, "TRUNCATE TABLE");
+	warden_facts_begin(&facts, command_now("TRUNCATE TABLE"));
 	warden_facts_relation(&facts, relid, WARDEN_CLASS_TRUNCATE);
 	decide(&facts);
 }

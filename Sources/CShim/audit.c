@@ -686,11 +686,12 @@ warden_decide_statement(WardenVerdict *verdict, WardenRecorded *recorded, const 
 }
 
 void
-warden_decide_and_record(WardenRecorded *recorded, const WardenFacts *facts, const WardenSource *source)
+warden_decide_and_record(WardenRecorded *recorded, WardenFacts *facts, const WardenSource *source)
 {
 	WardenVerdict verdict;
 
 	warden_decide_statement(&verdict, recorded, facts, source);
+	warden_facts_keep_named(facts);
 	warden_audit_start(recorded, facts, &verdict, source);
 }
 

@@ -58,8 +58,8 @@ warden_decide_facts(const WardenFacts *facts, WardenVerdict *verdict)
  * Views, functions, cascades and rules reach objects that the session could not name: for that it would need USAGE on their
  * schema. A schema itself is named by its own name.
  */
-static bool
-is_hidden(const WardenObject *object)
+bool
+warden_object_hidden(const WardenObject *object)
 {
 	if (!OidIsValid(object->schema) || object->catalog == NamespaceRelationId)
 		return false;
@@ -75,7 +75,7 @@ warden_facts_hide(const WardenFacts *facts)
 
 	for (int i = 0; i < facts->count; i++)
 	{
-		facts->accesses[i].hidden = is_hidden(facts->accesses[i].object);
+		facts->accesses[i].hidden = warden_object_hidden(facts->accesses[i].object);
 		any |= facts->accesses[i].hidden;
 	}
 	return any;

@@ -154,16 +154,15 @@ copy_object(ReachedObject *reached, const WardenObject *object)
 	reached->object.columns = columns;
 }
 
-/* The relation that the object is a part of; `internal`: one that the server made for itself. */
-static Oid
-whole_of(Oid class_id, Oid object_id, bool *internal)
+Oid
+warden_whole_of(Oid class_id, Oid object_id, bool *internal)
 {
 	Relation	catalog;
 	HeapTuple	tuple;
 	Oid			whole = InvalidOid;
 
 	if (class_id != ConstraintRelationId && class_id != TriggerRelationId && class_id != PolicyRelationId &&
-		class_id != RewriteRelationId)
+		class_id != RewriteRelationId && class_id != AttrDefaultRelationId)
 		return InvalidOid;
 	catalog = table_open(class_id, AccessShareLock);
 	tuple = get_catalog_object_by_oid(catalog, get_object_attnum_oid(class_id), object_id);
@@ -174,6 +173,8 @@ whole_of(Oid class_id, Oid object_id, bool *internal)
 		whole = ((Form_pg_trigger) GETSTRUCT(tuple))->tgrelid;
 		*internal = ((Form_pg_trigger) GETSTRUCT(tuple))->tgisinternal;
 	}
+	else if (HeapTupleIsValid(tuple) && class_id == AttrDefaultRelationId)
+		whole = ((Form_pg_attrdef) GETSTRUCT(tuple))->adrelid;
 	else if (HeapTupleIsValid(tuple) && class_id == PolicyRelationId)
 		whole = ((Form_pg_policy) GETSTRUCT(tuple))->polrelid;
 	else if (HeapTupleIsValid(tuple))
@@ -235,7 +236,7 @@ name(WardenReached *reached, ReachedObject *entry)
 	if (object != NULL)
 	{
 		copy_object(entry, object);
-		entry->part_of = whole_of(entry->key.class_id, entry->key.object_id, &internal);
+		entry->part_of = warden_whole_of(entry->key.class_id, entry->key.object_id, &internal);
 		if (internal || is_appendage(entry->key.class_id, entry->key.object_id))
 			entry->untold = 0;
 	}

@@ -7,6 +7,7 @@
 #include "compat.h"
 
 #include "catalog/objectaccess.h"
+#include "catalog/objectaddress.h"
 #include "executor/execdesc.h"
 #include "fmgr.h"
 #include "nodes/pg_list.h"
@@ -237,6 +238,8 @@ typedef struct WardenFacts
 	WardenAccess *accesses;
 	int			count;
 	int			room;
+	WardenClasses falling;		/* of what would fall with what is named */
+	WardenClasses named;		/* of what is named; told when the facts are complete */
 } WardenFacts;
 
 extern MemoryContext warden_statement_memory(void);
@@ -250,12 +253,38 @@ extern WardenAccess *warden_facts_access(WardenFacts *facts, const WardenObject 
 extern WardenAccess *warden_facts_access_via(WardenFacts *facts, const WardenObject *object, WardenClasses classes,
 											 WardenText via);
 extern void warden_facts_relation(WardenFacts *facts, Oid relid, WardenClasses classes);
+/* An access of its own to an object, for this column alone; 0: for the whole of it. */
+extern void warden_facts_column(WardenFacts *facts, const WardenObject *object, WardenClasses classes, int column);
+extern void warden_access_write(WardenAccess *access, int column);
+/* What would fall with what the statement names. It is decided on; the record of what is allowed names it when it falls. */
+extern WardenAccess *warden_facts_fall(WardenFacts *facts, const WardenObject *object, WardenClasses classes);
+extern void warden_facts_complete(WardenFacts *facts);
+extern void warden_facts_keep_named(WardenFacts *facts);
+
+/* --- dependencies.c: what a DROP, a TRUNCATE would take along --- */
+typedef struct WardenClosure WardenClosure;
+
+/* In the statement's memory. Without CASCADE: what falls all the same. */
+extern WardenClosure *warden_closure(bool cascade);
+extern void warden_closure_cascades(WardenClosure *closure);
+/* What the statement names; an OID of 0 is passed over. */
+extern void warden_closure_root(WardenClosure *closure, Oid class_id, Oid object_id, int sub_id);
+extern void warden_closure_owned(WardenClosure *closure, Oid role);
+extern void warden_closure_grow(WardenClosure *closure);
+/* Each object of it, and the way that leads to it. */
+extern void warden_closure_facts(WardenFacts *facts, WardenClosure *closure);
+extern void warden_closure_truncated(WardenClosure *closure, Oid relid, bool with_children);
+extern void warden_closure_truncate_facts(WardenFacts *facts, WardenClosure *closure);
+extern void warden_reassign_facts(WardenFacts *facts, Oid role);
+/* access.c: what the fall of an object is to guards; 0: nothing, or it is a part of a relation. */
+extern WardenClasses warden_drop_classes(const ObjectAddress *object, bool named);
 
 /* --- decide.c --- */
 
 /* What is to become of the statement, decided for the session as it is now. Its texts are in warden_texts(). */
 extern void warden_decide_facts(const WardenFacts *facts, WardenVerdict *verdict);
 /* Notes which objects the session may not see; true where there are any. */
+extern bool warden_object_hidden(const WardenObject *object);
 extern bool warden_facts_hide(const WardenFacts *facts);
 /*
  * Raises the error of a verdict that refuses, when it has been recorded; returns for any other. The client is not told
@@ -278,6 +307,8 @@ extern void warden_utility_facts(WardenFacts *facts, PlannedStmt *pstmt, const c
  * told of it.
  */
 extern bool warden_utility_objects(WardenFacts *facts, Node *stmt);
+/* What the grammar's name means, found without locks; an OID of 0 where there is no such object. */
+extern ObjectAddress warden_object_named(ObjectType type, Node *name);
 
 /* --- executor.c, utility.c, access.c, masking.c: the hooks --- */
 extern void warden_executor_install(void);
@@ -469,7 +500,7 @@ extern bool warden_audit_append_own(const WardenRecord *record);
 extern void warden_decide_statement(WardenVerdict *verdict, WardenRecorded *recorded, const WardenFacts *facts,
 									const WardenSource *source);
 /* Decides; records; raises where the verdict refuses. */
-extern void warden_decide_and_record(WardenRecorded *recorded, const WardenFacts *facts, const WardenSource *source);
+extern void warden_decide_and_record(WardenRecorded *recorded, WardenFacts *facts, const WardenSource *source);
 /* Records what is never refused. */
 extern void warden_record_allowed(WardenRecorded *recorded, const WardenFacts *facts, const WardenSource *source);
 
@@ -504,6 +535,8 @@ extern void warden_reached_begin(WardenReached *reached, const WardenRecorded *r
 extern void warden_reached_end(WardenReached *reached);
 /* The statement under way reaches an object; `column` where one of its columns is dropped, else 0. */
 extern void warden_reached_object(Oid class_id, Oid object_id, int column, WardenClasses classes);
+/* The relation that a constraint, trigger, rule, policy or default is a part of; `internal`: the server made it. */
+extern Oid warden_whole_of(Oid class_id, Oid object_id, bool *internal);
 extern void warden_reached_function(Oid function);
 /* Planning begins: what an earlier one evaluated was for a statement that never began. */
 extern void warden_reached_planning(void);

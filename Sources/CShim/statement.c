@@ -92,6 +92,73 @@ warden_facts_access(WardenFacts *facts, const WardenObject *object, WardenClasse
 	return new_access(facts, object, classes, warden_via(NULL));
 }
 
+WardenAccess *
+warden_facts_fall(WardenFacts *facts, const WardenObject *object, WardenClasses classes)
+{
+	facts->falling |= classes;
+	return new_access(facts, object, classes, warden_text(NULL));
+}
+
+void
+warden_access_write(WardenAccess *access, int column)
+{
+	int64_t		count = access->written_count;
+	int64_t		at = 0;
+	int16_t    *columns;
+
+	while (at < count && access->written_columns[at] < column)
+		at++;
+	if (at < count && access->written_columns[at] == column)
+		return;
+	columns = MemoryContextAlloc(warden_statement_memory(), sizeof(int16_t) * (count + 1));
+	if (count > 0)
+	{
+		memcpy(columns, access->written_columns, sizeof(int16_t) * at);
+		memcpy(columns + at + 1, access->written_columns + at, sizeof(int16_t) * (count - at));
+	}
+	columns[at] = (int16_t) column;
+	access->written_columns = columns;
+	access->written_count = count + 1;
+}
+
+void
+warden_facts_column(WardenFacts *facts, const WardenObject *object, WardenClasses classes, int column)
+{
+	WardenAccess *access = NULL;
+
+	facts->statement.classes |= classes;
+	for (int i = 0; i < facts->count && access == NULL; i++)
+		if (facts->accesses[i].object == object && facts->accesses[i].classes == classes &&
+			(facts->accesses[i].written_count > 0) == (column > 0) && facts->accesses[i].chain.bytes == NULL)
+			access = &facts->accesses[i];
+	if (access == NULL)
+		access = new_access(facts, object, classes, warden_via(NULL));
+	if (column > 0)
+		warden_access_write(access, column);
+}
+
+void
+warden_facts_complete(WardenFacts *facts)
+{
+	facts->named = facts->statement.classes;
+	facts->statement.classes |= facts->falling;
+}
+
+void
+warden_facts_keep_named(WardenFacts *facts)
+{
+	int			count = 0;
+
+	if (likely(facts->falling == 0))
+		return;
+	for (int i = 0; i < facts->count; i++)
+		if (facts->accesses[i].chain.bytes == NULL)
+			facts->accesses[count++] = facts->accesses[i];
+	facts->count = count;
+	facts->statement.access_count = count;
+	facts->statement.classes = facts->named;
+}
+
 void
 warden_facts_relation(WardenFacts *facts, Oid relid, WardenClasses classes)
 {

@@ -8,6 +8,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
@@ -51,82 +52,167 @@ named_relation(WardenFacts *facts, const RangeVar *name, WardenClasses classes)
 }
 
 static bool
-drops_relations(ObjectType type)
+is_part(ObjectType type)
 {
-	return type == OBJECT_TABLE || type == OBJECT_VIEW || type == OBJECT_INDEX || type == OBJECT_SEQUENCE ||
-		type == OBJECT_MATVIEW || type == OBJECT_FOREIGN_TABLE;
-}
-
-/* What is dropped is a part of a table: the names of the table, then its own. */
-static void
-dropped_part(WardenFacts *facts, List *names)
-{
-	List	   *table = list_truncate(list_copy(names), list_length(names) - 1);
-	Oid			relid = table == NIL ? InvalidOid : RangeVarGetRelid(makeRangeVarFromNameList(table), NoLock, true);
-
-	if (OidIsValid(relid) && warden_is_own_object(RelationRelationId, relid))
-		warden_facts_relation(facts, relid, WARDEN_CLASS_ALTER);
+	return type == OBJECT_TRIGGER || type == OBJECT_RULE || type == OBJECT_POLICY;
 }
 
 static void
 drop_facts(WardenFacts *facts, DropStmt *stmt)
 {
+	WardenClosure *closure = warden_closure(stmt->behavior == DROP_CASCADE);
 	ListCell   *cell;
 
 	foreach(cell, stmt->objects)
 	{
-		if (stmt->removeType == OBJECT_TRIGGER || stmt->removeType == OBJECT_RULE || stmt->removeType == OBJECT_POLICY)
-			dropped_part(facts, lfirst_node(List, cell));
-		else if (drops_relations(stmt->removeType))
-			named_relation(facts, makeRangeVarFromNameList(lfirst_node(List, cell)), WARDEN_CLASS_DROP);
-		else if (stmt->removeType == OBJECT_SCHEMA)
-		{
-			Oid			schema = get_namespace_oid(strVal(lfirst(cell)), true);
+		ObjectAddress object = warden_object_named(stmt->removeType, lfirst(cell));
+		bool		internal = false;
 
-			if (OidIsValid(schema))
-				(void) warden_facts_access(facts, warden_other_object(NamespaceRelationId, schema),
-										   WARDEN_CLASS_DROP);
-		}
-		else if (stmt->removeType == OBJECT_EXTENSION)
-		{
-			Oid			extension = get_extension_oid(strVal(lfirst(cell)), true);
-
-			if (!OidIsValid(extension))
-				continue;
-			facts->statement.drops_extension |= extension == warden_catalog.extension;
-			(void) warden_facts_access(facts, warden_other_object(ExtensionRelationId, extension),
-									   WARDEN_CLASS_DROP);
-		}
+		if (!OidIsValid(object.objectId))
+			continue;
+		if (is_part(stmt->removeType))
+			warden_facts_relation(facts, warden_whole_of(object.classId, object.objectId, &internal), WARDEN_CLASS_ALTER);
+		facts->statement.drops_extension |= object.classId == ExtensionRelationId &&
+			object.objectId == warden_catalog.extension;
+		warden_closure_root(closure, object.classId, object.objectId, 0);
 	}
+	warden_closure_grow(closure);
+	warden_closure_facts(facts, closure);
+}
+
+static void
+drop_owned_facts(WardenFacts *facts, DropOwnedStmt *stmt)
+{
+	WardenClosure *closure = warden_closure(stmt->behavior == DROP_CASCADE);
+	ListCell   *cell;
+
+	foreach(cell, stmt->roles)
+		warden_closure_owned(closure, get_rolespec_oid(lfirst(cell), true));
+	warden_closure_grow(closure);
+	warden_closure_facts(facts, closure);
+}
+
+static void
+reassign_facts(WardenFacts *facts, ReassignOwnedStmt *stmt)
+{
+	ListCell   *cell;
+
+	facts->statement.classes |= WARDEN_CLASS_ALTER;
+	foreach(cell, stmt->roles)
+		warden_reassign_facts(facts, get_rolespec_oid(lfirst(cell), true));
+}
+
+/* The column that a command of ALTER TABLE is about; 0 where it is about the table. */
+static AttrNumber
+altered_column(Oid relid, const AlterTableCmd *command)
+{
+	switch (command->subtype)
+	{
+		case AT_DropColumn:
+		case AT_AlterColumnType:
+		case AT_ColumnDefault:
+		case AT_SetNotNull:
+		case AT_DropNotNull:
+		case AT_SetStatistics:
+		case AT_SetOptions:
+		case AT_ResetOptions:
+		case AT_SetStorage:
+		case AT_SetCompression:
+		case AT_DropExpression:
+		case AT_AddIdentity:
+		case AT_SetIdentity:
+		case AT_DropIdentity:
+			return command->name ? Max(get_attnum(relid, command->name), 0) : 0;
+		default:
+			return 0;
+	}
+}
+
+static bool
+reads_column(Node *node, const char *name)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, ColumnRef))
+	{
+		Node	   *last = llast(((ColumnRef *) node)->fields);
+
+		/* a whole row, or the column by the table's name */
+		return IsA(last, A_Star) || (IsA(last, String) && strcmp(strVal(last), name) == 0);
+	}
+	return raw_expression_tree_walker(node, reads_column, (void *) name);
+}
+
+/* ALTER COLUMN … TYPE … USING an expression that does not read the column: what was in it is gone. */
+static bool
+wipes_column(Oid relid, const AlterTableCmd *command)
+{
+	Node	   *expression;
+	char	   *table;
+
+	if (command->subtype != AT_AlterColumnType || command->name == NULL)
+		return false;
+	expression = ((ColumnDef *) command->def)->raw_default;
+	table = get_rel_name(relid);
+	return expression != NULL && !reads_column(expression, command->name) &&
+		!(table != NULL && reads_column(expression, table));
+}
+
+static void
+alter_command_facts(WardenFacts *facts, WardenClosure *closure, Oid relid, AlterTableCmd *command)
+{
+	WardenClasses classes = WARDEN_CLASS_ALTER;
+
+	if (command->subtype == AT_AttachPartition || command->subtype == AT_DetachPartition)
+		named_relation(facts, ((PartitionCmd *) command->def)->name, WARDEN_CLASS_ALTER);
+	if (command->subtype == AT_AddInherit || command->subtype == AT_DropInherit)
+		named_relation(facts, (RangeVar *) command->def, WARDEN_CLASS_ALTER);
+	if (command->subtype == AT_DropColumn || wipes_column(relid, command))
+		classes |= WARDEN_CLASS_DROP_COLUMN;
+	warden_facts_column(facts, &warden_relation(relid)->object, classes, altered_column(relid, command));
+	if (command->subtype == AT_DropColumn && altered_column(relid, command) != 0)
+		warden_closure_root(closure, RelationRelationId, relid, altered_column(relid, command));
+	if (command->subtype == AT_DropConstraint && command->name != NULL)
+		warden_closure_root(closure, ConstraintRelationId, get_relation_constraint_oid(relid, command->name, true), 0);
 }
 
 static void
 alter_table_facts(WardenFacts *facts, AlterTableStmt *stmt)
 {
-	WardenClasses classes = WARDEN_CLASS_ALTER;
+	Oid			relid = RangeVarGetRelid(stmt->relation, NoLock, true);
+	WardenClosure *closure = NULL;
 	ListCell   *cell;
 
+	facts->statement.classes |= WARDEN_CLASS_ALTER;
+	if (!OidIsValid(relid) || warden_relation(relid) == NULL)
+		return;
 	foreach(cell, stmt->cmds)
 	{
 		AlterTableCmd *command = lfirst(cell);
 
-		if (command->subtype == AT_DropColumn)
-			classes |= WARDEN_CLASS_DROP_COLUMN;
-		if (command->subtype == AT_AttachPartition || command->subtype == AT_DetachPartition)
-			named_relation(facts, ((PartitionCmd *) command->def)->name, WARDEN_CLASS_ALTER);
-		if (command->subtype == AT_AddInherit || command->subtype == AT_DropInherit)
-			named_relation(facts, (RangeVar *) command->def, WARDEN_CLASS_ALTER);
+		if (closure == NULL)
+			closure = warden_closure(false);
+		if (command->behavior == DROP_CASCADE)
+			warden_closure_cascades(closure);
+		alter_command_facts(facts, closure, relid, command);
 	}
-	named_relation(facts, stmt->relation, classes);
+	warden_closure_grow(closure);
+	warden_closure_facts(facts, closure);
 }
 
 static void
 truncate_facts(WardenFacts *facts, TruncateStmt *stmt)
 {
+	WardenClosure *closure = warden_closure(stmt->behavior == DROP_CASCADE);
 	ListCell   *cell;
 
 	foreach(cell, stmt->relations)
-		named_relation(facts, lfirst(cell), WARDEN_CLASS_TRUNCATE);
+	{
+		RangeVar   *name = lfirst(cell);
+
+		warden_closure_truncated(closure, RangeVarGetRelid(name, NoLock, true), name->inh);
+	}
+	warden_closure_truncate_facts(facts, closure);
 }
 
 /* Which columns COPY names, or all of them. */
@@ -560,15 +646,9 @@ statement_classes(WardenFacts *facts, Node *stmt)
 	}
 }
 
-void
-warden_utility_facts(WardenFacts *facts, PlannedStmt *pstmt, const char *query, bool *has_secret)
+static void
+statement_facts(WardenFacts *facts, Node *stmt, const char *tag)
 {
-	Node	   *stmt = pstmt->utilityStmt;
-	const char *tag = GetCommandTagName(CreateCommandTag(stmt));
-
-	(void) query;
-	warden_facts_begin(facts, tag);
-	*has_secret = carries_secret(stmt);
 	if (statement_classes(facts, stmt) || warden_utility_objects(facts, stmt))
 		return;
 	switch (nodeTag(stmt))
@@ -577,6 +657,10 @@ warden_utility_facts(WardenFacts *facts, PlannedStmt *pstmt, const char *query, 
 			drop_facts(facts, (DropStmt *) stmt);
 			break;
 		case T_DropOwnedStmt:
+			drop_owned_facts(facts, (DropOwnedStmt *) stmt);
+			break;
+		case T_ReassignOwnedStmt:
+			reassign_facts(facts, (ReassignOwnedStmt *) stmt);
 			break;
 		case T_TruncateStmt:
 			truncate_facts(facts, (TruncateStmt *) stmt);
@@ -593,4 +677,17 @@ warden_utility_facts(WardenFacts *facts, PlannedStmt *pstmt, const char *query, 
 		default:
 			relation_facts(facts, stmt, tag);
 	}
+}
+
+void
+warden_utility_facts(WardenFacts *facts, PlannedStmt *pstmt, const char *query, bool *has_secret)
+{
+	Node	   *stmt = pstmt->utilityStmt;
+	const char *tag = GetCommandTagName(CreateCommandTag(stmt));
+
+	(void) query;
+	warden_facts_begin(facts, tag);
+	*has_secret = carries_secret(stmt);
+	statement_facts(facts, stmt, tag);
+	warden_facts_complete(facts);
 }

@@ -8,7 +8,10 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_authid.h"
+#include "catalog/pg_cast.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_conversion.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_event_trigger.h"
@@ -18,23 +21,38 @@
 #include "catalog/pg_language.h"
 #include "catalog/pg_largeobject.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_opclass.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_opfamily.h"
+#include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_publication.h"
+#include "catalog/pg_rewrite.h"
 #include "catalog/pg_statistic_ext.h"
 #include "catalog/pg_subscription.h"
 #include "catalog/pg_tablespace.h"
+#include "catalog/pg_transform.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_ts_config.h"
+#include "catalog/pg_ts_dict.h"
+#include "catalog/pg_ts_parser.h"
+#include "catalog/pg_ts_template.h"
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "commands/event_trigger.h"
 #include "commands/extension.h"
+#include "commands/policy.h"
 #include "commands/proclang.h"
 #include "commands/tablespace.h"
+#include "commands/trigger.h"
 #include "foreign/foreign.h"
 #include "nodes/makefuncs.h"
 #include "nodes/value.h"
 #include "parser/parse_func.h"
+#include "parser/parse_oper.h"
 #include "parser/parse_type.h"
+#include "rewrite/rewriteSupport.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -161,6 +179,18 @@ qualified_object(ObjectType type, List *name, Oid *class_id)
 		case OBJECT_CONVERSION:
 			*class_id = ConversionRelationId;
 			return get_conversion_oid(name, true);
+		case OBJECT_TSPARSER:
+			*class_id = TSParserRelationId;
+			return get_ts_parser_oid(name, true);
+		case OBJECT_TSDICTIONARY:
+			*class_id = TSDictionaryRelationId;
+			return get_ts_dict_oid(name, true);
+		case OBJECT_TSTEMPLATE:
+			*class_id = TSTemplateRelationId;
+			return get_ts_template_oid(name, true);
+		case OBJECT_TSCONFIGURATION:
+			*class_id = TSConfigRelationId;
+			return get_ts_config_oid(name, true);
 		default:
 			return InvalidOid;
 	}
@@ -174,39 +204,111 @@ type_named(Node *name)
 	return LookupTypeNameOid(NULL, type, true);
 }
 
-static void
-named_object(WardenFacts *facts, ObjectType type, Node *object, WardenClasses classes)
+/* Named by an access method, or by types. */
+static Oid
+other_object(ObjectType type, List *name, Oid *class_id)
 {
-	Oid			class_id = InvalidOid;
-	Oid			object_id = InvalidOid;
+	Oid			method;
 
-	if (object == NULL)
-		return;
+	if (type == OBJECT_CAST || type == OBJECT_TRANSFORM)
+	{
+		Oid			first = type_named(linitial(name));
+
+		*class_id = type == OBJECT_CAST ? CastRelationId : TransformRelationId;
+		if (!OidIsValid(first))
+			return InvalidOid;
+		if (type == OBJECT_TRANSFORM)
+			return get_transform_oid(first, get_language_oid(strVal(lsecond(name)), true), true);
+		return get_cast_oid(first, type_named(lsecond(name)), true);
+	}
+	method = get_am_oid(strVal(linitial(name)), true);
+	if (!OidIsValid(method))
+		return InvalidOid;
+	name = list_copy_tail(name, 1);
+	*class_id = type == OBJECT_OPCLASS ? OperatorClassRelationId : OperatorFamilyRelationId;
+	return type == OBJECT_OPCLASS ? get_opclass_oid(method, name, true) : get_opfamily_oid(method, name, true);
+}
+
+/* A constraint, trigger, rule or policy, of the relation that the first names say. */
+static Oid
+part_of_relation(ObjectType type, List *name, Oid *class_id)
+{
+	List	   *whole = list_truncate(list_copy(name), list_length(name) - 1);
+	const char *part = strVal(llast(name));
+	Oid			relid = whole == NIL ? InvalidOid : RangeVarGetRelid(makeRangeVarFromNameList(whole), NoLock, true);
+
+	if (!OidIsValid(relid))
+		return InvalidOid;
+	switch (type)
+	{
+		case OBJECT_TABCONSTRAINT:
+			*class_id = ConstraintRelationId;
+			return get_relation_constraint_oid(relid, part, true);
+		case OBJECT_TRIGGER:
+			*class_id = TriggerRelationId;
+			return get_trigger_oid(relid, part, true);
+		case OBJECT_RULE:
+			*class_id = RewriteRelationId;
+			return get_rewrite_oid(relid, part, true);
+		case OBJECT_POLICY:
+			*class_id = PolicyRelationId;
+			return get_relation_policy_oid(relid, part, true);
+		default:
+			return InvalidOid;
+	}
+}
+
+static Oid
+relation_named(Node *name)
+{
+	return RangeVarGetRelid(IsA(name, List) ? makeRangeVarFromNameList((List *) name) : (RangeVar *) name, NoLock, true);
+}
+
+ObjectAddress
+warden_object_named(ObjectType type, Node *name)
+{
+	ObjectAddress object = {InvalidOid, InvalidOid, 0};
+	Oid		   *class_id = &object.classId;
+
+	if (name == NULL)
+		return object;
 	if (is_relation(type))
-		touched_relation(facts, IsA(object, List) ? makeRangeVarFromNameList((List *) object) : (RangeVar *) object,
-						 classes);
-	else if (is_part_of_relation(type) && list_length((List *) object) > 1)
-	{
-		List	   *whole = list_truncate(list_copy((List *) object), list_length((List *) object) - 1);
-
-		touched_relation(facts, makeRangeVarFromNameList(whole), classes);
-	}
+		object = (ObjectAddress) {RelationRelationId, relation_named(name), 0};
+	else if (is_part_of_relation(type))
+		object.objectId = part_of_relation(type, (List *) name, class_id);
 	else if (is_function(type))
-		touched(facts, ProcedureRelationId, LookupFuncWithArgs(type, (ObjectWithArgs *) object, true), classes);
+		object = (ObjectAddress) {ProcedureRelationId, LookupFuncWithArgs(type, (ObjectWithArgs *) name, true), 0};
+	else if (type == OBJECT_OPERATOR)
+		object = (ObjectAddress) {OperatorRelationId, LookupOperWithArgs((ObjectWithArgs *) name, true), 0};
 	else if (type == OBJECT_TYPE || type == OBJECT_DOMAIN)
-		touched(facts, TypeRelationId, type_named(object), classes);
+		object = (ObjectAddress) {TypeRelationId, type_named(name), 0};
 	else if (type == OBJECT_DOMCONSTRAINT)
-		touched(facts, TypeRelationId, type_named(linitial((List *) object)), classes);
+		object = (ObjectAddress) {TypeRelationId, type_named(linitial((List *) name)), 0};
 	else if (type == OBJECT_LARGEOBJECT)
-		touched(facts, LargeObjectRelationId, oidparse(object), classes);
-	else
-	{
-		if (IsA(object, String))
-			object_id = simple_object(type, strVal(object), &class_id);
-		else if (IsA(object, List))
-			object_id = qualified_object(type, (List *) object, &class_id);
-		touched(facts, class_id, object_id, classes);
-	}
+		object = (ObjectAddress) {LargeObjectRelationId, oidparse(name), 0};
+	else if (type == OBJECT_CAST || type == OBJECT_TRANSFORM || type == OBJECT_OPCLASS || type == OBJECT_OPFAMILY)
+		object.objectId = other_object(type, (List *) name, class_id);
+	else if (IsA(name, String))
+		object.objectId = simple_object(type, strVal(name), class_id);
+	else if (IsA(name, List))
+		object.objectId = qualified_object(type, (List *) name, class_id);
+	return object;
+}
+
+static void
+named_object(WardenFacts *facts, ObjectType type, Node *name, WardenClasses classes)
+{
+	ObjectAddress object = warden_object_named(type, name);
+	bool		internal = false;
+
+	/* what is done to a part is done to the relation */
+	if (type == OBJECT_COLUMN && list_length((List *) name) > 1)
+		object = (ObjectAddress) {RelationRelationId,
+			relation_named((Node *) list_truncate(list_copy((List *) name), list_length((List *) name) - 1)), 0};
+	else if (is_part_of_relation(type))
+		object = (ObjectAddress) {RelationRelationId, OidIsValid(object.objectId) ?
+			warden_whole_of(object.classId, object.objectId, &internal) : InvalidOid, 0};
+	touched(facts, object.classId, object.objectId, classes);
 }
 
 /* --- statements --- */

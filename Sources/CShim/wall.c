@@ -50,6 +50,8 @@ warden_raise(const WardenVerdict *verdict)
 	if (verdict->action != WARDEN_ACTION_BLOCK && verdict->action != WARDEN_ACTION_REQUIRE_APPROVAL)
 		return;
 	detail = warden_translated(verdict->detail, verdict->detail_parts);
+	if (detail != NULL && verdict->chain.bytes != NULL)
+		detail = psprintf("%s\n%s", detail, psprintf(_("chain: %s"), warden_cstring(verdict->chain)));
 	hint = warden_translated(verdict->hint, verdict->hint_parts);
 	/* last: the audit may want its English back */
 	message = warden_translated(verdict->message, verdict->message_parts);

@@ -22,6 +22,8 @@ struct Finding {
   /// The attribute number in its object of the column that the rule is about; 0 where it is about the whole object.
   let column: Int16
 
+  var object: ObjectFacts? { access?.object }
+
   /// The one with the more severe action, the earlier of two alike.
   static func moreSevere(_ one: Finding?, _ other: Finding?) -> Finding? {
     guard let one else { return other }

@@ -72,6 +72,10 @@ import Contract
   var writtenColumns: Lent<Int16> { unsafe Lent(raw.pointee.written_columns, count: raw.pointee.written_count) }
   var isMasked: Bool { unsafe raw.pointee.masked_count > 0 }
   var isHidden: Bool { unsafe raw.pointee.hidden }
+  /// What the statement names and takes this object along; a null text where the statement names the object.
+  var root: TextView { unsafe TextView(raw.pointee.root) }
+  var chain: TextView { unsafe TextView(raw.pointee.chain) }
+  var isChainHidden: Bool { unsafe raw.pointee.chain_hidden }
 }
 
 /// The accesses of a statement.

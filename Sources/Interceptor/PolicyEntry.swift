@@ -192,12 +192,13 @@ func deliver(
   let messageParts = writer.writeWhole(result.message?.parts)
   let detailParts = writer.writeWhole(result.detail?.parts)
   let hintParts = writer.writeWhole(result.hint?.parts)
+  let chain = writer.write(result.chain)
   unsafe writer.finish(texts)
   unsafe verdict.pointee = unsafe WardenVerdict(
     action: result.action, decision: result.decision, sqlstate: (0, 0, 0, 0, 0, 0, 0, 0),
     guard: writer.text(guardName), message: writer.text(message), detail: writer.text(detail),
     hint: writer.text(hint), message_parts: writer.text(messageParts), detail_parts: writer.text(detailParts),
-    hint_parts: writer.text(hintParts))
+    hint_parts: writer.text(hintParts), chain: writer.text(chain))
   guard let state = result.state else { return }
   unsafe withUnsafeMutableBytes(of: &verdict.pointee.sqlstate) { room in
     state.code.withUTF8Buffer { code in unsafe room.copyBytes(from: code.prefix(5)) }

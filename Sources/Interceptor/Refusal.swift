@@ -9,6 +9,8 @@ struct Verdict {
   var message: Message?
   var detail: Message?
   var hint: Message?
+  /// The way from what the statement names to what is refused.
+  var chain: [UInt8]?
 
   init(decision: WardenDecision) { self.decision = decision }
 
@@ -97,9 +99,11 @@ enum Refusal {
     _ statement: StatementFacts, _ access: AccessFacts?, _ classes: WardenClasses
   ) -> Verdict {
     let act = RefusedAct(statement: statement, classes: classes, access: access, column: 0)
-    return Verdict(
+    var verdict = Verdict(
       refusedBy: [UInt8](SelfProtection.name), .insufficientPrivilege, act.message(WARDEN_ACTION_BLOCK),
       detail: SelfProtection.detail(access?.object), hint: SelfProtection.wayForward(access?.object))
+    verdict.chain = act.chain
+    return verdict
   }
 
   private static func guarded(
@@ -126,6 +130,7 @@ enum Refusal {
     let act = RefusedAct(
       statement: statement, classes: finding.classes, access: finding.access, column: finding.column)
     verdict.message = act.message(entry.action)
+    verdict.chain = act.chain
     verdict.detail = detail(finding, entry)
     if entry.action != WARDEN_ACTION_ALERT { verdict.hint = wayForward(entry.action, finding.classes) }
     return verdict

@@ -15,8 +15,15 @@ struct RefusedAct {
     if classes & WARDEN_CLASS_SERVER_FILE != 0 { return withServerFile(action) }
     guard let access else { return plain(action) }
     if access.isHidden { return hidden(action) }
+    if !access.chain.isEmpty { return falling(access, action) }
     if classes & (WARDEN_CLASS_DELETE_ALL | WARDEN_CLASS_UPDATE_ALL) != 0 { return onAllRows(access.object, action) }
     return isCascade(to: access.object) ? reaching(access.object, action) : on(access.object, action)
+  }
+
+  /// How the statement reaches what it does not name; nil where it names it, or the subject may not see all of the way.
+  var chain: [UInt8]? {
+    guard let access, !access.chain.isEmpty, !access.isHidden, !access.isChainHidden else { return nil }
+    return access.chain.copy
   }
 
   private func withProgram(_ action: WardenAction) -> Message {
@@ -50,6 +57,56 @@ struct RefusedAct {
     case WARDEN_ACTION_REQUIRE_APPROVAL: Message("%1$s on an object that you may not see requires approval", verb)
     default: Message("%1$s on an object that you may not see is blocked", verb)
     }
+  }
+
+  /// "DROP SCHEMA crm is blocked: it would drop table billing.invoices"
+  private func falling(_ access: AccessFacts, _ action: WardenAction) -> Message {
+    if classes & WARDEN_CLASS_TRUNCATE != 0 { return truncated(access, action) }
+    return classes & (WARDEN_CLASS_DROP | WARDEN_CLASS_DROP_COLUMN) != 0
+      ? dropped(access, action) : altered(access, action)
+  }
+
+  private func dropped(_ access: AccessFacts, _ action: WardenAction) -> Message {
+    let root = access.root.copy
+    let fallen = fallen(access)
+    return switch action {
+    case WARDEN_ACTION_ALERT: Message("%1$s %2$s raises an alert: it drops %3$s", command, root, fallen)
+    case WARDEN_ACTION_REQUIRE_APPROVAL:
+      Message("%1$s %2$s requires approval: it would drop %3$s", command, root, fallen)
+    default: Message("%1$s %2$s is blocked: it would drop %3$s", command, root, fallen)
+    }
+  }
+
+  private func truncated(_ access: AccessFacts, _ action: WardenAction) -> Message {
+    let root = access.root.copy
+    let fallen = fallen(access)
+    return switch action {
+    case WARDEN_ACTION_ALERT: Message("%1$s %2$s raises an alert: it truncates %3$s", command, root, fallen)
+    case WARDEN_ACTION_REQUIRE_APPROVAL:
+      Message("%1$s %2$s requires approval: it would truncate %3$s", command, root, fallen)
+    default: Message("%1$s %2$s is blocked: it would truncate %3$s", command, root, fallen)
+    }
+  }
+
+  private func altered(_ access: AccessFacts, _ action: WardenAction) -> Message {
+    let root = access.root.copy
+    let fallen = fallen(access)
+    return switch action {
+    case WARDEN_ACTION_ALERT: Message("%1$s %2$s raises an alert: it alters %3$s", command, root, fallen)
+    case WARDEN_ACTION_REQUIRE_APPROVAL:
+      Message("%1$s %2$s requires approval: it would alter %3$s", command, root, fallen)
+    default: Message("%1$s %2$s is blocked: it would alter %3$s", command, root, fallen)
+    }
+  }
+
+  /// "table billing.invoices", "column billing.invoices.total"
+  private func fallen(_ access: AccessFacts) -> [UInt8] {
+    let object = access.object
+    let column = classes & WARDEN_CLASS_DROP_COLUMN == 0 ? nil : access.writtenColumns.element(at: 0)
+    guard let column, let name = object.columnName(column) else {
+      return object.kind.copy + [32] + object.name.text.copy
+    }
+    return [UInt8]("column ") + object.name.text.copy + [46] + name.copy
   }
 
   private func onAllRows(_ object: ObjectFacts, _ action: WardenAction) -> Message {

@@ -17,9 +17,10 @@ public func warden_context_encode(_ session: UnsafePointer<WardenSession>, _ out
 @c @implementation
 public func warden_object_encode(_ object: UnsafePointer<WardenObject>, _ out: UnsafeMutablePointer<WardenBuffer>) {
   var writer = unsafe ByteWriter(out)
+  let none = unsafe WardenText(bytes: nil, length: 0)
   var access = unsafe WardenAccess(
     object: object, classes: 0, read_columns: nil, read_count: 0, written_columns: nil, written_count: 0,
-    masked_columns: nil, masked_count: 0, via: WardenText(bytes: nil, length: 0), hidden: false)
+    masked_columns: nil, masked_count: 0, via: none, hidden: false, root: none, chain: none, chain_hidden: false)
   unsafe withUnsafePointer(to: &access) { unsafe AccessList.encodeObject(AccessView($0), into: &writer) }
   unsafe writer.finish(out)
 }

@@ -223,6 +223,8 @@ struct TestAccess: Sendable {
   var written: [Int16] = []
   var masked: [Int16] = []
   var isHidden = false
+  var root: String?
+  var chain: String?
 
   func row(_ arena: Arena) -> WardenAccess {
     WardenAccess(
@@ -230,7 +232,8 @@ struct TestAccess: Sendable {
       read_columns: arena.array(read), read_count: Int64(read.count),
       written_columns: arena.array(written), written_count: Int64(written.count),
       masked_columns: arena.array(masked), masked_count: Int64(masked.count),
-      via: WardenText(bytes: nil, length: 0), hidden: isHidden)
+      via: WardenText(bytes: nil, length: 0), hidden: isHidden, root: arena.text(root),
+      chain: arena.text(chain), chain_hidden: false)
   }
 }
 

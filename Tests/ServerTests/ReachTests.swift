@@ -56,7 +56,7 @@ extension ServerTests.ReachTests {
     try owner.query("ROLLBACK")
     let touched = try shop.touched(where: "command = 'DROP OWNED'")
     #expect(touched.contains { $0.hasPrefix("drop shop.") }, "\(touched)")
-    #expect(try shop.audit(where: "command = 'DROP OWNED' AND outcome = 'failed' AND sqlstate = 'WD001'").count == 1)
+    #expect(try shop.audit(where: "command = 'DROP OWNED' AND outcome = 'blocked' AND sqlstate = 'WD001'").count == 1)
   }
 
   @Test func droppedTypeTakesAColumn() throws {

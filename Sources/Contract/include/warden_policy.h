@@ -98,6 +98,7 @@ typedef struct WardenVerdict
 	WardenText	message_parts;
 	WardenText	detail_parts;
 	WardenText	hint_parts;
+	WardenText	chain;			/* as in WardenAccess, of what is refused: the last line of DETAIL; NULL where there is none */
 } WardenVerdict;
 
 /*

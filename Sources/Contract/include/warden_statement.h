@@ -92,6 +92,13 @@ typedef struct WardenAccess
 	WardenText	via;
 	/* who is told of a refusal may not see the object: its name is not told */
 	bool		hidden;
+	/*
+	 * Of an object that would fall with what the statement names: the name of that, and the way from it to the object,
+	 * "schema crm -> type crm.money -> column billing.invoices.total"; else NULL.
+	 */
+	WardenText	root;
+	WardenText	chain;
+	bool		chain_hidden;	/* as `hidden`, for something on the way */
 } WardenAccess;
 
 /* The value of one parameter of a statement, as its type's output function writes it. NULL is NULL. */
