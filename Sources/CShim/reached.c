@@ -161,8 +161,10 @@ warden_whole_of(Oid class_id, Oid object_id, bool *internal)
 	HeapTuple	tuple;
 	Oid			whole = InvalidOid;
 
+	if (class_id == AttrDefaultRelationId)
+		return GetAttrDefaultColumnAddress(object_id).objectId;
 	if (class_id != ConstraintRelationId && class_id != TriggerRelationId && class_id != PolicyRelationId &&
-		class_id != RewriteRelationId && class_id != AttrDefaultRelationId)
+		class_id != RewriteRelationId)
 		return InvalidOid;
 	catalog = table_open(class_id, AccessShareLock);
 	tuple = get_catalog_object_by_oid(catalog, get_object_attnum_oid(class_id), object_id);
@@ -173,8 +175,6 @@ warden_whole_of(Oid class_id, Oid object_id, bool *internal)
 		whole = ((Form_pg_trigger) GETSTRUCT(tuple))->tgrelid;
 		*internal = ((Form_pg_trigger) GETSTRUCT(tuple))->tgisinternal;
 	}
-	else if (HeapTupleIsValid(tuple) && class_id == AttrDefaultRelationId)
-		whole = ((Form_pg_attrdef) GETSTRUCT(tuple))->adrelid;
 	else if (HeapTupleIsValid(tuple) && class_id == PolicyRelationId)
 		whole = ((Form_pg_policy) GETSTRUCT(tuple))->polrelid;
 	else if (HeapTupleIsValid(tuple))
