@@ -283,8 +283,9 @@ extern WardenClasses warden_drop_classes(const ObjectAddress *object, bool named
 
 /* What is to become of the statement, decided for the session as it is now. Its texts are in warden_texts(). */
 extern void warden_decide_facts(const WardenFacts *facts, WardenVerdict *verdict);
-/* Notes which objects the session may not see; true where there are any. */
+/* The session may not see the object, as it was when the session was last refreshed. */
 extern bool warden_object_hidden(const WardenObject *object);
+/* Notes which objects the session may not see; true where there are any. */
 extern bool warden_facts_hide(const WardenFacts *facts);
 /*
  * Raises the error of a verdict that refuses, when it has been recorded; returns for any other. The client is not told
