@@ -13,6 +13,7 @@
 #   make sqlsmith        QUERIES=50000 random statements against a governed database
 #   make bench           pg_warden beside bare PostgreSQL, pg_stat_statements and pgaudit
 #   make bench-details   by class of statement, the writer beside COPY, connections, memory
+#   make bench-guards    ten thousand guards, a change of them, one decision
 #   make installcheck    pg_regress against a running server that has pg_warden preloaded
 #
 # WARDEN_DEBUG=1 builds with the checks that the tests run with.
@@ -30,7 +31,7 @@ EXTRA_CLEAN = .build
 LIBRARY = .build/release/libpg_warden.so
 
 .DEFAULT_GOAL := build
-.PHONY: build dependencies install-library uninstall-library demo test stress lint headers-check bench bench-details \
+.PHONY: build dependencies install-library uninstall-library demo test stress lint headers-check bench bench-details bench-guards \
 	compat sqlsmith install-translations uninstall-translations po
 
 # On a new machine PGXS is not there before `make dependencies`; the targets that need it call make anew.
@@ -107,3 +108,7 @@ bench: dependencies
 bench-details: dependencies
 	$(MAKE) install
 	bench/details.py
+
+bench-guards: dependencies
+	$(MAKE) install
+	bench/guards.py

@@ -360,6 +360,9 @@ warden_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int s
 	/* DROP EXTENSION pg_warden was allowed, by break-glass: its policy tables may be gone already */
 	if (warden_dropping_extension)
 		return;
+	/* asked for each qualified name, our own look-ups among them */
+	if (access == OAT_NAMESPACE_SEARCH)
+		return;
 	if (!governs(access))
 		return;
 	collect(access, class_id, object_id, sub_id, arg);

@@ -42,7 +42,8 @@ void
 warden_ready(void)
 {
 	require_preload();
-	if (!warden_governed())
+	/* known is enough: to load the policy after each of ten thousand guards made by one statement is not */
+	if (!warden_governed_known() && !warden_governed())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("pg_warden does not govern this database yet"),
@@ -68,6 +69,8 @@ warden_policy_changed(Oid table)
 void
 warden_masks_changed(void)
 {
+	/* the masks as they are now */
+	(void) warden_governed();
 	for (int i = 0; i < warden_mask_count; i++)
 		CacheInvalidateRelcacheByRelid(warden_masks[i].relation);
 }

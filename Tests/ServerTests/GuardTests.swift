@@ -421,6 +421,21 @@ extension ServerTests.GuardTests {
     #expect(try maker.query("DELETE FROM shop.orders WHERE id = 3").affected == 1)
   }
 
+  /// By what it takes: the policy is loaded once, not after each of them.
+  @Test func manyGuardsMadeByOneStatementAreLoadedOnce() throws {
+    let maker = try shop.connect()
+    let loads = "SELECT value::int FROM warden.status() WHERE name = 'policy generation'"
+    let before = try #require(Int(try maker.query(loads).value ?? ""))
+    try maker.query(
+      """
+      SELECT warden.guard('many_' || i, 'block', '{delete}', ARRAY['shop.many_' || i, 'shop.orders.id'])
+      FROM generate_series(1, 200) i
+      """)
+    let after = try #require(Int(try maker.query(loads).value ?? ""))
+    #expect(after == before + 1)
+    try shop.expectRefusal(of: "DELETE FROM shop.orders WHERE id = 1", by: "many_1", on: shop.connect("shop_owner"))
+  }
+
   @Test func statementPreparedBeforeTheGuardIsRefused() throws {
     let owner = try shop.connect("shop_owner")
     try owner.query("PREPARE d AS DELETE FROM shop.orders WHERE id = $1")
