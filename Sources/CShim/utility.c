@@ -194,6 +194,16 @@ transaction_control(UtilityCall *call)
 		warden_prepared_finish(MyDatabaseId);
 }
 
+/* It locks the audit's tables in another order than what drops them. */
+static void
+send_writer_away(void)
+{
+	int			slot = warden_database_slot(MyDatabaseId, false);
+
+	if (slot >= 0)
+		warden_writer_leave(slot);
+}
+
 static void
 governed_utility(UtilityCall *call)
 {
@@ -218,6 +228,8 @@ governed_utility(UtilityCall *call)
 		call->pstmt = copy_through_query(call->pstmt);
 	warden_utility_now = call->pstmt->utilityStmt;
 	warden_dropping_extension |= facts.statement.drops_extension;
+	if (facts.statement.drops_extension)
+		send_writer_away();
 	PG_TRY();
 	{
 		List	   *views = warden_mask_views_aside(call->pstmt->utilityStmt);
