@@ -11,6 +11,7 @@
 #   make headers-check   the shim against the headers of PostgreSQL 15, 17 and 18
 #   make compat          PostgreSQL's own tests and the tools around it, beside a bare server (PG_SOURCE: its source)
 #   make sqlsmith        QUERIES=50000 random statements against a governed database
+#   make fuzz            the core with arbitrary input, SECONDS=600
 #   make bench           pg_warden beside bare PostgreSQL, pg_stat_statements and pgaudit
 #   make bench-details   by class of statement, the writer beside COPY, connections, memory
 #   make bench-guards    ten thousand guards, a change of them, one decision
@@ -32,7 +33,7 @@ LIBRARY = .build/release/libpg_warden.so
 
 .DEFAULT_GOAL := build
 .PHONY: build dependencies install-library uninstall-library demo test stress lint headers-check bench bench-details bench-guards \
-	compat sqlsmith install-translations uninstall-translations po
+	compat sqlsmith fuzz install-translations uninstall-translations po
 
 # On a new machine PGXS is not there before `make dependencies`; the targets that need it call make anew.
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
@@ -94,6 +95,9 @@ compat: dependencies
 sqlsmith: dependencies
 	$(MAKE) install WARDEN_DEBUG=1
 	QUERIES=$(or $(QUERIES),50000) ci/sqlsmith.sh
+
+fuzz:
+	SECONDS_TO_RUN=$(or $(SECONDS),600) ci/fuzz.sh
 
 lint: dependencies
 	ci/lint.sh

@@ -47,9 +47,13 @@ let package = Package(
         .enableUpcomingFeature("ExistentialAny"),
       ]
     ),
+    // Arbitrary input for the core: for the tests, and for libFuzzer (ci/fuzz.sh).
+    .target(
+      name: "FuzzCases", dependencies: ["Contract"], path: "Tests/FuzzCases", exclude: ["corpus.txt"],
+      swiftSettings: [.treatAllWarnings(as: .error)]),
     .testTarget(
       name: "InterceptorTests",
-      dependencies: ["Interceptor", "Contract"],
+      dependencies: ["Interceptor", "Contract", "FuzzCases"],
       swiftSettings: [.treatAllWarnings(as: .error)]
     ),
     // libpq, for the tests that drive a server.

@@ -136,11 +136,14 @@ struct WrittenText {
   }
 
   mutating func append(_ bytes: [UInt8]) {
+    // Once: what stands before a cut is somebody's text already.
+    guard !isCut else { return }
     for byte in bytes { append(byte) }
     dropTornCharacter()
   }
 
   mutating func append(_ text: TextView) {
+    guard !isCut else { return }
     for byte in text.bytes { append(byte) }
     dropTornCharacter()
   }
