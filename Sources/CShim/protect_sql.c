@@ -4,10 +4,50 @@
  */
 #include "sql.h"
 
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 
 PG_FUNCTION_INFO_V1(warden_sql_protect_rows);
+
+static Datum
+column(const TriggerData *trigger, int number)
+{
+	HeapTuple	row = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple : trigger->tg_trigtuple;
+	bool		isnull;
+
+	return heap_getattr(row, number, RelationGetDescr(trigger->tg_relation), &isnull);
+}
+
+/* A built-in guard that the database has had from CREATE EXTENSION makes room for what a dump says of its name. */
+static void
+replace_builtin(void *name)
+{
+	Oid			types[1] = {TEXTOID};
+
+	(void) warden_internal_sql("DELETE FROM warden.guard_policy WHERE name = $1 AND builtin", 1, types, (Datum *) name, NULL);
+}
+
+/* A row that came under break-glass, as a restore brings it: what was loaded and planned by the old ones is stale. */
+static void
+changed_by_hand(const TriggerData *trigger)
+{
+	Oid			table = RelationGetRelid(trigger->tg_relation);
+	Datum		name;
+
+	CacheInvalidateRelcacheByRelid(table);
+	if (!TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+		return;
+	if (table == warden_catalog.mask_policy)
+		CacheInvalidateRelcacheByRelid(DatumGetObjectId(column(trigger, 1)));
+	else if (table == warden_catalog.guard_policy && TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+	{
+		name = column(trigger, 1);
+		warden_internal_run(replace_builtin, &name);
+	}
+}
 
 Datum
 warden_sql_protect_rows(PG_FUNCTION_ARGS)
@@ -31,5 +71,7 @@ warden_sql_protect_rows(PG_FUNCTION_ARGS)
 				 errmsg("rows of \"%s\" are written by pg_warden alone", RelationGetRelationName(trigger->tg_relation)),
 				 errdetail("Guard \"self-protection\": pg_warden protects its own objects."),
 				 errhint("Use the functions of schema warden.")));
+	if (warden_internal_depth == 0)
+		changed_by_hand(trigger);
 	return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple : trigger->tg_trigtuple);
 }

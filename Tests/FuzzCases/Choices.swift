@@ -158,6 +158,10 @@ final class LentMemory {
     return block.assumingMemoryBound(to: UInt8.self)
   }
 
+  func zeroed<Value>(_ type: Value.Type) -> UnsafeMutablePointer<Value> {
+    UnsafeMutableRawPointer(block(MemoryLayout<Value>.size, filledWith: 0)).bindMemory(to: type, capacity: 1)
+  }
+
   func text(_ bytes: [UInt8]) -> WardenText {
     let start = block(bytes.count)
     start.update(from: bytes, count: bytes.count)

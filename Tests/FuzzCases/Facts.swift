@@ -110,11 +110,19 @@ extension Choices {
     let (read, readCount) = list(upTo: 6) { $0.column() }
     let (written, writtenCount) = list(upTo: 6) { $0.column() }
     let (masked, maskedCount) = list(upTo: 6) { $0.column() }
-    return WardenAccess(
-      object: UnsafePointer(memory.list([object()])), classes: classes(),
-      read_columns: UnsafePointer(read), read_count: readCount,
-      written_columns: UnsafePointer(written), written_count: writtenCount,
-      masked_columns: UnsafePointer(masked), masked_count: maskedCount, via: text())
+    // There is no empty one: its object is not to be NULL.
+    var access = memory.zeroed(WardenAccess.self).pointee
+    access.object = UnsafePointer(memory.list([object()]))
+    access.classes = classes()
+    (access.read_columns, access.read_count) = (UnsafePointer(read), readCount)
+    (access.written_columns, access.written_count) = (UnsafePointer(written), writtenCount)
+    (access.masked_columns, access.masked_count) = (UnsafePointer(masked), maskedCount)
+    access.via = text()
+    access.hidden = bool()
+    access.root = text()
+    access.chain = text()
+    access.chain_hidden = bool()
+    return access
   }
 
   mutating func statement() -> WardenStatement {
