@@ -143,6 +143,15 @@ CREATE FUNCTION warden.unguard(name text) RETURNS boolean
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'warden_sql_unguard';
 COMMENT ON FUNCTION warden.unguard IS 'Removes a guard; false where there was none of that name';
 
+CREATE FUNCTION warden.explain(
+    statement text, subject name DEFAULT CURRENT_USER,
+    OUT guard text, OUT action text, OUT object text, OUT reason text) RETURNS SETOF record
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'warden_sql_explain';
+COMMENT ON FUNCTION warden.explain IS
+'What would be decided of a statement, or several, if the subject ran it from a session like this one: each guard that matches '
+'an act on an object, and why it decides or does not; the last row of a statement, without a guard, is the result. No rows: '
+'nothing matches. Nothing runs. Of another role it tells superusers, members of warden_admin and members of that role';
+
 -- ---------------------------------------------------------------------------------------------------------------
 -- Masks
 -- ---------------------------------------------------------------------------------------------------------------
@@ -537,5 +546,5 @@ GRANT EXECUTE ON FUNCTION warden.status(), warden.verify_audit(text), warden.aud
     warden.replay(text) TO warden_auditor;
 -- A view's functions are checked against who reads the view.
 GRANT EXECUTE ON FUNCTION warden.mask_partial(text, int, int, text), warden.mask_email(text),
-    warden.statement_tags(text), warden.flush(interval)
+    warden.statement_tags(text), warden.flush(interval), warden.explain(text, name)
     TO PUBLIC;

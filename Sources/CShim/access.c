@@ -286,6 +286,12 @@ decodes_changes(Oid function)
 		function == F_PG_LOGICAL_SLOT_GET_BINARY_CHANGES || function == F_PG_LOGICAL_SLOT_PEEK_BINARY_CHANGES;
 }
 
+WardenClasses
+warden_function_host_classes(Oid function)
+{
+	return function < FirstNormalObjectId && reads_server_files(function) ? WARDEN_CLASS_SERVER_FILE : 0;
+}
+
 static void
 executed(Oid function)
 {
@@ -357,6 +363,12 @@ warden_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int s
 {
 	if (previous_hook)
 		(*previous_hook) (access, class_id, object_id, sub_id, arg);
+	if (unlikely(warden_explaining))
+	{
+		if (access == OAT_FUNCTION_EXECUTE)
+			warden_explain_check(object_id);
+		return;
+	}
 	/* DROP EXTENSION pg_warden was allowed, by break-glass: its policy tables may be gone already */
 	if (warden_dropping_extension)
 		return;

@@ -157,8 +157,8 @@ is_foreign_key_check(QueryDesc *query)
  * SELECT warden.break_glass(…) and nothing else: recorded, but decided by the function's own privileges alone, so that
  * no guard, however wide, locks the way out.
  */
-static bool
-is_way_out(PlannedStmt *plan)
+bool
+warden_is_way_out(PlannedStmt *plan)
 {
 	TargetEntry *entry;
 	Oid			function;
@@ -268,7 +268,7 @@ decide(QueryDesc *query, Pending *statement)
 	warden_plan_facts(facts, plan, query->operation);
 	values_of(&statement->source, query);
 	statement->verdict = (WardenVerdict) {.action = WARDEN_ACTION_ALLOW, .decision = WARDEN_DECISION_ALLOWED};
-	if (facts->count > 0 || !is_way_out(plan))
+	if (facts->count > 0 || !warden_is_way_out(plan))
 		warden_decide_statement(&statement->verdict, &statement->recorded, facts, &statement->source);
 	else
 		warden_session_refresh();

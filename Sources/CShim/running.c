@@ -41,6 +41,7 @@ warden_fmgr(FmgrHookEventType event, FmgrInfo *function, Datum *private)
 	if (event == FHET_START)
 	{
 		/* what can fail comes first: nothing undoes a begin that failed */
+		warden_explain_check(function->fn_oid);
 		warden_reached_function(function->fn_oid);
 		if (previous_hook)
 			(*previous_hook) (event, function, private);

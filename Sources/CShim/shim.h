@@ -322,6 +322,8 @@ extern void warden_access_install(void);
 extern void warden_pending_record(void);
 /* True where the function is one of a statement that is about to be recorded. */
 extern bool warden_pending_function(Oid function);
+/* access.c: what calling a function is besides, where it reaches the host */
+extern WardenClasses warden_function_host_classes(Oid function);
 /* access.c: the utility statement under way drops our extension */
 extern bool warden_dropping_extension;
 /* cluster.c: in every database, what would take governance away from another */
@@ -331,6 +333,15 @@ extern const char *warden_cluster_refusal(Node *utility);
 /* utility.c: the utility statement under way, NULL outside of one */
 extern Node *warden_utility_now;
 extern void warden_masking_install(void);
+
+/* executor.c: SELECT warden.break_glass(…) and the like, which no guard refuses */
+extern bool warden_is_way_out(PlannedStmt *plan);
+
+/* --- explain_sql.c, explain_tame.c --- */
+extern bool warden_explaining;
+/* A function is about to be called: raises where a statement is being explained, unless it is the server's own, or in C. */
+extern void warden_explain_check(Oid function);
+extern bool warden_function_is_native(Oid function);
 
 /* --- stamp.c --- */
 typedef enum WardenStamp

@@ -78,17 +78,23 @@ func judge(_ statement: StatementFacts, in session: SessionFacts, by policy: Pol
 }
 
 /// Looks for the guards that decide about the acts of one statement.
-private struct Search {
+struct Search {
   let session: SessionFacts
   let policy: PolicyIndex
   /// The statement's command, where some guard asks for it.
   let tag: [UInt8]?
 
-  /// About what the statement does to the object.
-  func finding(on access: AccessFacts) -> Finding? {
+  init(session: SessionFacts, policy: PolicyIndex, tag: [UInt8]?) {
+    self.session = session
+    self.policy = policy
+    self.tag = tag
+  }
+
+  /// About what the statement does to the object; `wanted` leaves classes out.
+  func finding(on access: AccessFacts, within wanted: WardenClasses = .max) -> Finding? {
     let object = access.object
     let isTemporary = object.isAny(of: WARDEN_OBJECT_TEMPORARY)
-    let specific = isTemporary ? access.classes & Search.beyondTables : access.classes
+    let specific = access.classes & wanted & (isTemporary ? Search.beyondTables : .max)
     let general = specific & ~Search.universal(object)
     var decisive: Finding?
     var rest = tag == nil ? specific & policy.asked : specific
@@ -115,6 +121,11 @@ private struct Search {
       decisive = Finding.moreSevere(decisive, act.finding)
     } while rest != 0
     return decisive
+  }
+
+  /// The search of a statement that has not begun, in a policy that may be another.
+  init(_ statement: StatementFacts, _ session: SessionFacts, _ policy: PolicyIndex) {
+    self.init(session: session, policy: policy, tag: policy.tag(statement.command))
   }
 
   /// What everybody may do to the object unless a guard names it. psql and every driver read the catalogs; pg_warden's

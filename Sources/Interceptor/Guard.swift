@@ -8,15 +8,15 @@ struct Guard {
   let objects: [ObjectPattern]
   let subjects: [SubjectPattern]
   /// Empty: every environment.
-  let environments: [[UInt8]]
+  private(set) var environments: [[UInt8]]
   let message: [UInt8]?
   let priority: Int32
   /// Empty: wherever the client is.
-  let networks: [Network]
+  private(set) var networks: [Network]
   /// nil: at any time.
-  let hours: DailyHours?
+  private(set) var hours: DailyHours?
   /// The guard acts on more rows than that only.
-  let maxRows: Int64?
+  private(set) var maxRows: Int64?
   /// Who may approve; empty: every member of warden_reviewer.
   let reviewers: [SubjectPattern]
   let approvals: Int32
@@ -53,6 +53,26 @@ struct Guard {
     guard let hours else { return true }
     // Where the time cannot be told, what restricts does, and what permits does not.
     return hours.contain(session.minutes, unknown: action != WARDEN_ACTION_ALLOW)
+  }
+
+  /// What keeps the guard from being in force in the session; nil where it is.
+  func obstacle(_ session: SessionFacts) -> StaticString? {
+    if isInForce(session) { return nil }
+    var less = self
+    less.hours = nil
+    if less.isInForce(session) { return "does not match at this hour" }
+    less.networks = []
+    return less.isInForce(session) ? "does not match this client's address" : "does not match in this environment"
+  }
+
+  /// The same guard wherever, whenever, and on however many rows.
+  var unconditional: Guard {
+    var copy = self
+    copy.environments = []
+    copy.networks = []
+    copy.hours = nil
+    copy.maxRows = nil
+    return copy
   }
 
   /// Who is restricted by the guard, or is permitted something by it.

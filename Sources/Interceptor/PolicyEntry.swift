@@ -31,6 +31,23 @@ public func warden_decide(
 }
 
 @c @implementation
+public func warden_explain(
+  _ session: UnsafePointer<WardenSession>, _ statement: UnsafePointer<WardenStatement>,
+  _ rows: UnsafeMutablePointer<WardenBuffer>
+) -> Bool {
+  let explanation = unsafe Explanation(StatementFacts(statement), in: SessionFacts(session), by: policies.inForce)
+  var writer = unsafe TextWriter(rows)
+  for row in explanation.rows {
+    for field in [row.guardName, row.action, row.object, row.reason] {
+      writer.append(field == nil ? 0 : 1)
+      if let field { writer.append(field + [0]) }
+    }
+  }
+  unsafe writer.finish(rows)
+  return !writer.isCut
+}
+
+@c @implementation
 public func warden_policy_classes() -> WardenClasses {
   unsafe policies.inForce?.asked ?? 0
 }

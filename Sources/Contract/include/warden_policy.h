@@ -112,6 +112,14 @@ void		warden_decide(const WardenSession *WARDEN_NONNULL session,
 						  WardenVerdict *WARDEN_NONNULL verdict);
 
 /*
+ * What would be decided, guard by guard, for warden.explain. Rows of four fields: guard, action, object, reason; each is a
+ * byte 0 for NULL, or a byte 1, the text, and a byte 0. No rows: nothing matches. False where they do not fit into `rows`:
+ * they are to be asked for again with more room.
+ */
+bool		warden_explain(const WardenSession *WARDEN_NONNULL session,
+						   const WardenStatement *WARDEN_NONNULL statement, WardenBuffer *WARDEN_NONNULL rows);
+
+/*
  * The classes that any guard in force could stop. C may skip gathering what no guard asks for;
  * self-protection is not in it, it holds always.
  */
