@@ -128,6 +128,9 @@ struct Explanation {
       reason.append("outranked by ")
       reason += decisive.flatMap { policy?.entry($0.rule.number)?.name } ?? []
     }
+    let act = RefusedAct(
+      statement: statement, classes: finding.classes, access: finding.access, column: finding.column)
+    if let chain = act.chain { reason += [UInt8]("; ") + chain }
     return ExplainedRow(
       guardName: entry.name, action: [UInt8](Explanation.name(of: entry.action)),
       object: Explanation.name(finding.access, finding.column), reason: reason)
