@@ -5,10 +5,11 @@
 #ifndef WARDEN_COMPAT_H
 #define WARDEN_COMPAT_H
 
-/* The catalogue of translations of what ereport tells: pg_warden-15 and so on, as the server's own. */
-#define TEXTDOMAIN PG_TEXTDOMAIN("pg_warden")
-
 #include "postgres.h"
+
+/* The catalogue of translations of what ereport tells: pg_warden-15 and so on, as the server's own. */
+#undef TEXTDOMAIN
+#define TEXTDOMAIN PG_TEXTDOMAIN("pg_warden")
 
 #include "access/stratnum.h"
 #include "access/xact.h"

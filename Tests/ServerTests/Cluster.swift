@@ -9,6 +9,8 @@ final class Cluster {
   let socketDirectory: String
   private let base: String
   private let keeper: pid_t
+  /// Variables that the server has besides, as `NAME=value`.
+  private let environment: [String]
   /// The keeper's standard input; nil once it was told to do its work.
   private var keeperInput: FileHandle?
 
@@ -16,8 +18,8 @@ final class Cluster {
   private var logFile: String { base + "/server.log" }
 
   /// - Parameter settings: lines of postgresql.conf, `name = value`.
-  convenience init(_ settings: [String]) throws {
-    try self.init { data in
+  convenience init(_ settings: [String], environment: [String] = []) throws {
+    try self.init(environment: environment) { data in
       [
         "\(PgConfig.bindir)/initdb", "--pgdata=\(data)", "--username=postgres", "--auth=trust",
         "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions",
@@ -40,7 +42,8 @@ final class Cluster {
   }
 
   /// - Parameter make: the command that makes the data directory.
-  private init(_ make: (String) -> [String]) throws {
+  private init(environment: [String] = [], _ make: (String) -> [String]) throws {
+    self.environment = environment
     base = try ServerUser.makeDirectory()
     socketDirectory = base + "/socket"
     let pipe = Command.closedInChildren(Pipe())
@@ -84,7 +87,8 @@ final class Cluster {
 
   func start() throws {
     do {
-      try ServerUser.run(["\(PgConfig.bindir)/pg_ctl", "-D", data, "-l", logFile, "-w", "-s", "start"])
+      try ServerUser.run(
+        ["env"] + environment + ["\(PgConfig.bindir)/pg_ctl", "-D", data, "-l", logFile, "-w", "-s", "start"])
     } catch {
       throw HarnessError("the server does not start:\n" + log().suffix(2000))
     }

@@ -1,4 +1,3 @@
-import Foundation
 import Testing
 
 extension ServerTests {
@@ -13,9 +12,9 @@ extension ServerTests {
     }()
 
     private nonisolated(unsafe) static let suiteShop = Result {
-      setenv("LOCPATH", locales ?? "", 1)
-      defer { unsetenv("LOCPATH") }
-      return try Shop(Cluster([Clusters.preload, "lc_messages = 'de_DE.UTF-8'"]), database: "translation")
+      let cluster = try Cluster(
+        [Clusters.preload, "lc_messages = 'de_DE.UTF-8'"], environment: ["LOCPATH=\(locales ?? "")"])
+      return try Shop(cluster, database: "translation")
     }
 
     @Test(.enabled(if: locales != nil, "no German locale can be made here"))
