@@ -303,7 +303,8 @@ executed(Oid function)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("logical decoding is not open to sessions that see masked values"),
-				 errdetail("Changes are decoded with real values.")));
+				 errdetail("Changes are decoded with real values."),
+				 errhint("A member of warden_admin can exempt you with warden.exempt().")));
 	classes = WARDEN_CLASS_FUNCTION | (server_file ? WARDEN_CLASS_SERVER_FILE : 0);
 	if (warden_fast_path_call(function, classes))
 		return;

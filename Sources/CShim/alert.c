@@ -42,9 +42,9 @@ log_behind(int slot, const WardenBacklog *backlog)
 {
 	ereport(WARNING,
 			(errmsg("the audit of database %u is falling behind", warden_spool_database(slot)->database),
-			 errdetail(UINT64_FORMAT " records wait, the oldest for %.1f seconds; the fullest ring is filled to "
-					   UINT64_FORMAT " percent.", records_waiting(slot),
-					   warden_backlog_age(backlog) / (double) USECS_PER_SEC, backlog->fullest),
+			 errdetail("%llu records wait, the oldest for %.1f seconds; the fullest ring is filled to %llu percent.",
+					   (unsigned long long) records_waiting(slot), warden_backlog_age(backlog) / (double) USECS_PER_SEC,
+					   (unsigned long long) backlog->fullest),
 			 errhint("See what the audit writer waits for: pg_stat_activity, the messages before this one, free disk "
 					 "space. Sessions whose ring is full do as warden.audit_overflow says.")));
 }
@@ -85,7 +85,7 @@ warden_alert_gap(int slot, uint64 seq)
 	shared->gaps++;
 	shared->last_gap = seq;
 	ereport(WARNING,
-			(errmsg("record " UINT64_FORMAT " of the audit of database %u is missing", seq,
+			(errmsg("record %llu of the audit of database %u is missing", (unsigned long long) seq,
 					warden_spool_database(slot)->database),
 			 errdetail("Its number was given and it never arrived, or it was damaged in the spool.")));
 	__atomic_fetch_or(&shared->unannounced, ALERT_GAP_RECORD | ALERT_GAP_NOTIFY, __ATOMIC_SEQ_CST);

@@ -108,6 +108,7 @@ try_ring(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("more than %d databases are governed by pg_warden", WARDEN_MAX_DATABASES),
+				 errdetail("There is no place in the spool for the records of another one."),
 				 errhint("DROP EXTENSION pg_warden, under break-glass, in a database that no longer needs it.")));
 	if (!warden_shared_database(database_slot)->ready ||
 		warden_spool_database(database_slot)->extension != warden_catalog.extension)
@@ -274,6 +275,7 @@ warden_ring_write(int index, int slot, const WardenRecord *record)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("the audit's ring is damaged: the statement is refused"),
+				 errdetail("What cannot be recorded is not run."),
 				 errhint("Reconnect; warden.status() tells about the spool.")));
 	if (position < 0)
 		ring->lost++;

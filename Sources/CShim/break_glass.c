@@ -34,7 +34,8 @@ end_of(Interval *duration)
 	if (end <= now || end > now + USECS_PER_DAY)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"duration\" must be more than nothing and at most a day")));
+				 errmsg("argument \"duration\" must be more than nothing and at most a day"),
+				 errhint("For example: '15 minutes'.")));
 	return end;
 }
 
@@ -49,7 +50,8 @@ warden_sql_break_glass(PG_FUNCTION_ARGS)
 	reason = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	if (strspn(reason, " \t\r\n") == strlen(reason))
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("argument \"reason\" must say why")));
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("argument \"reason\" must say why"),
+				 errhint("The reason is recorded: name the incident, or what has to be done.")));
 	end = end_of(PG_GETARG_INTERVAL_P(1));
 	warden_audit_event(WARDEN_EVENT_BREAK_GLASS,
 					   psprintf("break-glass until %s: %s", timestamptz_to_str(end), reason));

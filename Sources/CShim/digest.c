@@ -120,7 +120,7 @@ no_digest(void)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("argument \"expected_digest\" is not a digest of warden.audit_digest()"),
-			 errhint("It is one line of the form: " FORM " chain=… cluster=… timeline=… database=… records=… from=… to=… "
+			 errhint("It is one line of the form: %s.", FORM " chain=… cluster=… timeline=… database=… records=… from=… to=… "
 					 "last_seq=… head=…")));
 }
 

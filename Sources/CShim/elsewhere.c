@@ -153,7 +153,8 @@ take_rings(void)
 			ereport(ERROR,
 					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 					 errmsg("the audit cannot take another record"),
-					 errdetail("The command concerns every governed database, and there is no ring for one of them.")));
+					 errdetail("The command concerns every governed database, and there is no ring for one of them."),
+					 errhint("See warden.status(); the server's log tells what stops the audit writer.")));
 		CHECK_FOR_INTERRUPTS();
 		warden_wait_for_writer(0, 100);
 	}

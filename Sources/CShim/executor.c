@@ -111,6 +111,7 @@ check_plan_subject(PlannedStmt *plan)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cached plan was made for a subject that sees other masks"),
+				 errdetail("It would show what this session is not to see, or hide what it may see."),
 				 errhint("Run the statement again: it is planned anew.")));
 	}
 }

@@ -16,7 +16,7 @@ not_flushed(uint64 target, uint64 written)
 	ereport(ERROR,
 			(errcode(ERRCODE_QUERY_CANCELED),
 			 errmsg("the audit was not written within the timeout"),
-			 errdetail("Written up to " UINT64_FORMAT " of " UINT64_FORMAT ".", written, target),
+			 errdetail("Written up to %llu of %llu.", (unsigned long long) written, (unsigned long long) target),
 			 errhint("See warden.status(); the server's log tells what stops the audit writer.")));
 }
 

@@ -84,7 +84,8 @@ option_text(JsonbValue *value)
 		default:
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("mask options must be strings, numbers or booleans")));
+					 errmsg("mask options must be strings, numbers or booleans"),
+					 errhint("For example: {\"prefix\": 1, \"fill\": \"***\"}.")));
 	}
 }
 
@@ -101,7 +102,8 @@ fill_options(WardenMaskDefinition *definition, Jsonb *options)
 	if (!JB_ROOT_IS_OBJECT(options))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("mask options must be a JSON object, such as {\"prefix\": 1}")));
+				 errmsg("mask options must be a JSON object"),
+				 errhint("For example: {\"prefix\": 1, \"fill\": \"***\"}.")));
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
 	{
 		if (token == WJB_KEY)

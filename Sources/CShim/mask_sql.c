@@ -69,7 +69,9 @@ find_target(const char *text)
 	name = makeRangeVar(linitial(parts), lsecond(parts), -1);
 	target.relation = RangeVarGetRelid(name, ShareUpdateExclusiveLock, true);
 	if (!OidIsValid(target.relation))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("table of target \"%s\" does not exist", text)));
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("table of target \"%s\" does not exist", text),
+				 errhint("Write 'schema.table.column'; names with capitals or dots in double quotes.")));
 	if (OidIsValid(warden_topmost(target.relation)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -86,7 +88,9 @@ find_target(const char *text)
 				 errhint("Mask the table that a view reads: it is masked through the view as well.")));
 	target.column = get_attnum(target.relation, lthird(parts));
 	if (target.column <= 0)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("column of target \"%s\" does not exist", text)));
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("column of target \"%s\" does not exist", text),
+				 errhint("Write 'schema.table.column'; names with capitals or dots in double quotes.")));
 	target.name = get_attname(target.relation, target.column, false);
 	return target;
 }

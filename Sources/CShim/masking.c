@@ -129,6 +129,7 @@ open_mask_view(Oid relid)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("masked table \"%s\" cannot be read: its masking view is missing", get_rel_name(relid)),
+				 errdetail("Masked columns are read through it alone."),
 				 errhint("A member of warden_admin can make it anew: call warden.mask() for one of its columns.")));
 	return table_open(view, NoLock);
 }
@@ -480,7 +481,9 @@ returned_var(const ChangedRelation *changed, Var *var)
 	if (!WARDEN_VAR_IS_PLAIN(var))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("OLD and NEW of a table with masked columns are not returned to sessions that see masks")));
+				 errmsg("OLD and NEW of a table with masked columns are not returned to sessions that see masks"),
+				 errdetail("They would be returned with real values."),
+				 errhint("Name the columns without OLD and NEW in RETURNING: they are returned masked.")));
 	if (var->varattno == 0)
 		return returned_row(changed, var);
 	rel = table_open(changed->relation->oid, NoLock);

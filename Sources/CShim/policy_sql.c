@@ -55,7 +55,8 @@ warden_not_null(FunctionCallInfo fcinfo, int arg, const char *name)
 {
 	if (PG_ARGISNULL(arg))
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("argument \"%s\" must not be NULL", name)));
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("argument \"%s\" must not be NULL", name),
+				 errhint("Leave it out where it has a default, or give a value.")));
 }
 
 void

@@ -691,9 +691,9 @@ check_origin(Verification *v, const WardenDigest *chain)
 	else if (v->expected->cluster != chain->cluster || v->expected->timeline != chain->timeline)
 		ereport(NOTICE,
 				(errmsg("the digest was taken on another cluster or timeline, of which this chain is a continuation"),
-				 errdetail("It is of system " UINT64_FORMAT ", timeline " UINT64_FORMAT "; the chain goes on under system "
-						   UINT64_FORMAT ", timeline " UINT64_FORMAT ".", v->expected->cluster, v->expected->timeline,
-						   chain->cluster, chain->timeline)));
+				 errdetail("It is of system %llu, timeline %llu; the chain goes on under system %llu, timeline %llu.",
+						   (unsigned long long) v->expected->cluster, (unsigned long long) v->expected->timeline,
+						   (unsigned long long) chain->cluster, (unsigned long long) chain->timeline)));
 }
 
 static void
@@ -712,8 +712,8 @@ tell_speed(const WardenVerified *verified, TimestampTz started)
 
 	if (verified->records > 100000 && seconds > 0)
 		ereport(NOTICE,
-				(errmsg("verified " UINT64_FORMAT " records in %.1f seconds: %.0f records/s", verified->records, seconds,
-						verified->records / seconds)));
+				(errmsg("verified %llu records in %.1f seconds: %.0f records/s", (unsigned long long) verified->records,
+						seconds, verified->records / seconds)));
 }
 
 static HTAB *
