@@ -5,7 +5,10 @@
  */
 #include "sql.h"
 
+#include "access/relation.h"
 #include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaddress.h"
 #include "catalog/pg_proc.h"
 #include "commands/defrem.h"
 #include "commands/prepare.h"
@@ -276,6 +279,69 @@ explain_inner(Explaining *explaining, Node *stmt)
 }
 
 static void
+check_relation(const RangeVar *name, bool missing_ok)
+{
+	if (name != NULL)
+		(void) RangeVarGetRelid(name, NoLock, missing_ok);
+}
+
+static bool
+is_named_as_relation(ObjectType type)
+{
+	return type == OBJECT_TABLE || type == OBJECT_VIEW || type == OBJECT_INDEX || type == OBJECT_SEQUENCE ||
+		type == OBJECT_MATVIEW || type == OBJECT_FOREIGN_TABLE;
+}
+
+static void
+check_dropped(DropStmt *stmt)
+{
+	ListCell   *cell;
+
+	foreach(cell, stmt->objects)
+	{
+		Relation	relation = NULL;
+
+		if (stmt->missing_ok)
+			return;
+		if (is_named_as_relation(stmt->removeType))
+			check_relation(makeRangeVarFromNameList(lfirst_node(List, cell)), false);
+		else
+			(void) get_object_address(stmt->removeType, lfirst(cell), &relation, AccessShareLock, false);
+		if (relation != NULL)
+			relation_close(relation, NoLock);
+	}
+}
+
+/* What is not there has the server's own error: facts pass it over, and leave it to the execution to complain. */
+static void
+check_names(Node *stmt)
+{
+	ListCell   *cell;
+
+	switch (nodeTag(stmt))
+	{
+		case T_DropStmt:
+			check_dropped((DropStmt *) stmt);
+			break;
+		case T_TruncateStmt:
+			foreach(cell, ((TruncateStmt *) stmt)->relations)
+				check_relation(lfirst(cell), false);
+			break;
+		case T_AlterTableStmt:
+			check_relation(((AlterTableStmt *) stmt)->relation, ((AlterTableStmt *) stmt)->missing_ok);
+			break;
+		case T_CopyStmt:
+			check_relation(((CopyStmt *) stmt)->relation, false);
+			break;
+		case T_IndexStmt:
+			check_relation(((IndexStmt *) stmt)->relation, false);
+			break;
+		default:
+			break;
+	}
+}
+
+static void
 explain_utility(Explaining *explaining, Query *query)
 {
 	Node	   *stmt = query->utilityStmt;
@@ -286,6 +352,7 @@ explain_utility(Explaining *explaining, Query *query)
 	/* never refused */
 	if (IsA(stmt, TransactionStmt))
 		return;
+	check_names(stmt);
 	wrapper->commandType = CMD_UTILITY;
 	wrapper->utilityStmt = stmt;
 	wrapper->stmt_location = query->stmt_location;

@@ -109,7 +109,10 @@ extension ServerTests.ExplainTests {
   static let errors = [
     ("SELEC 1", "42601"), ("SELECT * FROM nosuch", "42P01"), ("SELECT nosuch FROM shop.orders", "42703"),
     ("EXECUTE nosuch", "26000"), ("SELECT $1", ""), ("DELETE FROM shop.orders WHERE id = $1 + $2", "42725"),
-    ("COPY (SELECT * FROM nosuch) TO STDOUT", "42P01"),
+    ("COPY (SELECT * FROM nosuch) TO STDOUT", "42P01"), ("DROP TABLE nosuch", "42P01"),
+    ("DROP SCHEMA nosuch", "3F000"), ("DROP FUNCTION nosuch()", "42883"), ("TRUNCATE nosuch", "42P01"),
+    ("ALTER TABLE shop.nosuch ADD x int", "42P01"), ("COPY nosuch TO STDOUT", "42P01"),
+    ("CREATE INDEX ON nosuch (a)", "42P01"), ("DROP TABLE IF EXISTS nosuch", ""),
   ]
 
   @Test(arguments: errors) func statementsThatAreNoneHaveTheirOwnError(_ sql: String, _ sqlstate: String) throws {
