@@ -59,14 +59,19 @@ warden_sql_break_glass(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+void
+warden_break_glass_end(const char *how)
+{
+	if (!warden_break_glass_active())
+		return;
+	until = 0;
+	warden_audit_event(WARDEN_EVENT_BREAK_GLASS, psprintf("break-glass was ended%s", how));
+}
+
 Datum
 warden_sql_break_glass_end(PG_FUNCTION_ARGS)
 {
 	(void) fcinfo;
-	if (warden_break_glass_active())
-	{
-		until = 0;
-		warden_audit_event(WARDEN_EVENT_BREAK_GLASS, "break-glass was ended");
-	}
+	warden_break_glass_end("");
 	PG_RETURN_VOID();
 }

@@ -202,6 +202,7 @@ extern const uint32_t *warden_memberships(Oid role, int64_t *count);
 /* The roles that policies name; memberships are told for these only. */
 extern void warden_session_roles(const Oid *roles, int count);
 extern bool warden_break_glass_active(void);
+extern void warden_break_glass_end(const char *how);
 
 /* --- clock.c --- */
 /* Some guard in force has hours. */

@@ -245,6 +245,9 @@ governed_utility(UtilityCall *call)
 		warden_utility_now = outer;
 	}
 	PG_END_TRY();
+	/* a pooler hands the session on: to who has not broken the glass */
+	if (IsA(call->pstmt->utilityStmt, DiscardStmt) && ((DiscardStmt *) call->pstmt->utilityStmt)->target == DISCARD_ALL)
+		warden_break_glass_end(" by DISCARD ALL");
 	/* SET ROLE and the like: what fails next without being executed is the new role's */
 	if (IsTransactionState())
 		warden_session_refresh();

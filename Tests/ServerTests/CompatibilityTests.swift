@@ -80,6 +80,16 @@ extension ServerTests.CompatibilityTests {
     try expectGoverned()
   }
 
+  /// A pooler gives the session to somebody else.
+  @Test func discardAllEndsBreakGlass() throws {
+    let superuser = try shop.connect()
+    try superuser.query("SELECT warden.break_glass('pooled')")
+    try superuser.query("DISCARD PLANS; DELETE FROM shop.orders WHERE true")
+    try superuser.query("DISCARD ALL")
+    try shop.expectRefusal(of: "UPDATE shop.parcels SET weight = 0", by: "whole-table-dml", on: superuser)
+    #expect(try shop.audit(where: "event = 'break_glass' AND statement LIKE '%ended by DISCARD ALL%'").count == 1)
+  }
+
   @Test func indexesAreSound() throws {
     let superuser = try shop.connect()
     try superuser.query("SELECT warden.break_glass('amcheck')")
