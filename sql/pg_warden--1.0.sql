@@ -137,7 +137,7 @@ COMMENT ON FUNCTION warden.guard IS
 'Makes or replaces a guard: statements of these classes, on these objects, by these subjects, in these environments, '
 'from these networks, at these hours (HH:MM-HH:MM, perhaps with a time zone''s name; else by log_timezone) are refused '
 '(block, require_approval), reported (alert) or let through (allow). Of the matching guards those of the highest '
-'priority decide, the most severe first. In this version max_rows is not available.';
+'priority decide, the most severe first. With max_rows a guard acts on statements that return or change more rows than that.';
 
 CREATE FUNCTION warden.unguard(name text) RETURNS boolean
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'warden_sql_unguard';
@@ -329,7 +329,18 @@ CREATE VIEW warden.audit_log AS
            warden.statement_tags(COALESCE(r.statement, s.statement)) AS tags, s.class, s.command,
            COALESCE(r.statement, s.statement) AS statement,
            pg_catalog.lpad(pg_catalog.to_hex(COALESCE(r.statement_hash, s.statement_hash)), 16, '0') AS statement_hash,
-           r.parameters::text[] AS parameters, s.decision, s.guard,
+           r.parameters::text[] AS parameters,
+           -- of a statement whose rows were counted (its own number stands in last_statement_no) the count may have decided
+           CASE WHEN r.event = 't' THEN NULL WHEN r.last_statement_no IS NULL THEN s.decision ELSE COALESCE((
+                    SELECT d.decision FROM warden.audit_record a JOIN warden.audit_shape d ON d.id = a.shape
+                     WHERE a.event = 't' AND a.session = r.session AND a.statement_no = r.statement_no
+                       AND a.last_statement_no IS NULL AND a.seq > r.seq AND d.guard IS NOT NULL
+                     ORDER BY a.seq DESC LIMIT 1), s.decision) END AS decision,
+           CASE WHEN r.event = 't' THEN NULL WHEN r.last_statement_no IS NULL THEN s.guard ELSE COALESCE((
+                    SELECT d.guard FROM warden.audit_record a JOIN warden.audit_shape d ON d.id = a.shape
+                     WHERE a.event = 't' AND a.session = r.session AND a.statement_no = r.statement_no
+                       AND a.last_statement_no IS NULL AND a.seq > r.seq AND d.guard IS NOT NULL
+                     ORDER BY a.seq DESC LIMIT 1), s.guard) END AS guard,
            CASE WHEN r.event <> 't' THEN r.request_id END AS request_id,
            -- the outcome: of the statement itself where it failed, else of the transaction or savepoint that held it
            CASE COALESCE(CASE WHEN r.outcome = 'o' THEN (

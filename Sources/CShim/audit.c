@@ -327,7 +327,8 @@ wanted(const WardenFacts *facts, const WardenVerdict *verdict)
 
 	if (!recording())
 		return false;
-	if (refused)
+	/* what comes of a statement whose rows are counted is not known yet */
+	if (refused || verdict->rows_left > 0)
 		return true;
 	/* under `all` even what has no class is recorded */
 	if ((facts->statement.classes & warden_audit_classes) == 0 && ~warden_audit_classes != 0)
@@ -410,6 +411,8 @@ warden_audit_start(WardenRecorded *recorded, const WardenFacts *facts, const War
 	recorded->started = GetCurrentTimestamp();
 	describe(&record, facts, verdict);
 	record.at = recorded->started;
+	if (verdict->rows_left > 0)
+		record.last_statement_no = record.statement_no;
 	take_source(&record, source);
 	if (verdict->action == WARDEN_ACTION_BLOCK || verdict->action == WARDEN_ACTION_REQUIRE_APPROVAL)
 	{
@@ -533,8 +536,45 @@ finish(WardenRecorded *recorded, const WardenCompletion *completion, WardenOutco
 											 recorded->position, completion, outcome));
 	/* the writer has it already: what came after is a record of its own */
 	if (!in_place)
-		amend(recorded->statement_no, 0, completion->sqlstate[0] != '\0' ? WARDEN_OUTCOME_FAILED : outcome,
-			  completion, recorded->withheld);
+		amend(recorded->statement_no, 0, completion->sqlstate[0] != '\0' && outcome == WARDEN_OUTCOME_OPEN ?
+			  WARDEN_OUTCOME_FAILED : outcome, completion, recorded->withheld);
+}
+
+void
+warden_audit_decided(WardenRecorded *recorded, const WardenVerdict *verdict, int64 rows)
+{
+	WardenCompletion completion = {.rows = rows, .bytes = recorded->bytes};
+	WardenRecord record = {0};
+
+	if (recorded->position < 0 || recorded->done || ring_index < 0)
+		return;
+	while (!has_room_to_spare())
+		wait_for_room(database_slot);
+	record.event = WARDEN_EVENT_TRANSACTION;
+	record.decision = verdict->decision;
+	record.guard = verdict->guard;
+	record.at = GetCurrentTimestamp();
+	record.session = warden_session_number;
+	record.statement_no = recorded->statement_no;
+	record.transaction = WARDEN_LOCAL_XID();
+	record.context = warden_session_context;
+	record.completion.rows = record.completion.bytes = record.completion.duration = -1;
+	(void) append(&record);
+	if (verdict->action == WARDEN_ACTION_ALERT)
+	{
+		record.event = WARDEN_EVENT_ALERT;
+		record.outcome = WARDEN_OUTCOME_COMMITTED;	/* whatever becomes of the transaction */
+		record.text = verdict->message;
+		record.text_limit = 1024;
+		(void) append(&record);
+	}
+	if (!refuses(verdict))
+		return;
+	memcpy(completion.sqlstate, verdict->sqlstate, sizeof(completion.sqlstate));
+	completion.error = verdict->message;
+	completion.duration = GetCurrentTimestamp() - recorded->started;
+	finish(recorded, &completion, WARDEN_OUTCOME_BLOCKED);
+	warden_durability_flush(warden_ring_at(ring_index), true);
 }
 
 void

@@ -22,6 +22,7 @@ typedef struct Execution
 	WardenRecorded recorded;
 	WardenReached reached;
 	int64		rows;
+	WardenLimited *limited;		/* NULL: its rows count for no guard */
 	struct Execution *next;
 	MemoryContextCallback leave;
 } Execution;
@@ -56,7 +57,19 @@ execution_of(QueryDesc *query)
 }
 
 static void
-enter(QueryDesc *query, const WardenRecorded *recorded, const WardenFacts *facts, int relations)
+limit(Execution *execution, WardenLimited *limited, QueryDesc *query)
+{
+	execution->limited = limited;
+	if (limited == NULL)
+		return;
+	MemoryContextSetParent(limited->memory, query->estate->es_query_cxt);
+	limited->recorded = &execution->recorded;
+	if (limited->left > 0 || warden_limited_any(warden_limited_now))
+		warden_changes_watch(limited, query);
+}
+
+static void
+enter(QueryDesc *query, const WardenRecorded *recorded, const WardenFacts *facts, int relations, WardenLimited *limited)
 {
 	MemoryContext memory = query->estate->es_query_cxt;
 	Execution  *execution = MemoryContextAlloc(memory, sizeof(Execution));
@@ -65,6 +78,7 @@ enter(QueryDesc *query, const WardenRecorded *recorded, const WardenFacts *facts
 	execution->recorded = *recorded;
 	warden_reached_begin(&execution->reached, &execution->recorded, facts, relations, memory);
 	execution->rows = 0;
+	limit(execution, limited, query);
 	execution->next = executions;
 	execution->leave.func = leave;
 	execution->leave.arg = execution;
@@ -268,6 +282,7 @@ decide(QueryDesc *query, Pending *statement)
 	source_of(&statement->source, query);
 	warden_plan_facts(facts, plan, query->operation);
 	values_of(&statement->source, query);
+	facts->statement.rows = warden_rows_before();
 	statement->verdict = (WardenVerdict) {.action = WARDEN_ACTION_ALLOW, .decision = WARDEN_DECISION_ALLOWED};
 	if (facts->count > 0 || !warden_is_way_out(plan))
 		warden_decide_statement(&statement->verdict, &statement->recorded, facts, &statement->source);
@@ -313,9 +328,11 @@ start(QueryDesc *query, int eflags)
 {
 	uint64		parent = warden_current_statement;
 	Pending		statement = {.recorded = {.position = -1}};
+	WardenLimited *limited;
 	WardenFrame frame;
 
 	decide(query, &statement);
+	limited = warden_limited_begin(&statement.facts, &statement.verdict);
 	warden_frame_enter(&frame, &statement.recorded, NULL);
 	PG_TRY();
 	{
@@ -341,8 +358,8 @@ start(QueryDesc *query, int eflags)
 	PG_END_TRY();
 	warden_frame_leave(&frame);
 	warden_current_statement = parent;
-	if (statement.recorded.position >= 0)
-		enter(query, &statement.recorded, &statement.facts, statement.relations);
+	if (statement.recorded.position >= 0 || limited != NULL)
+		enter(query, &statement.recorded, &statement.facts, statement.relations, limited);
 }
 
 static void
@@ -379,16 +396,26 @@ typedef struct ExecutionFrame
 	WardenFrame frame;
 	uint64		parent;
 	WardenReached *outer;
+	WardenLimited *limited;		/* the one around it */
 	ForeignKeyMark mark;
 } ExecutionFrame;
+
+static bool
+is_recorded(const Execution *execution)
+{
+	return execution != NULL && execution->recorded.position >= 0;
+}
 
 static void
 go_in(ExecutionFrame *here, Execution *execution, const QueryDesc *query)
 {
 	here->parent = warden_current_statement;
 	here->outer = warden_reached_now;
+	here->limited = warden_limited_now;
 	lift_mark(&here->mark);
-	if (execution == NULL)
+	if (execution != NULL && execution->limited != NULL)
+		warden_limited_enter(execution->limited);
+	if (!is_recorded(execution))
 		return;
 	warden_current_statement = execution->recorded.statement_no;
 	/* the table that CREATE TABLE AS makes is made while its query runs */
@@ -403,13 +430,14 @@ come_out(const ExecutionFrame *here)
 	put_mark_back(&here->mark);
 	warden_current_statement = here->parent;
 	warden_reached_now = here->outer;
+	warden_limited_now = here->limited;
 }
 
 static void
 leave_frame(ExecutionFrame *here, const Execution *execution)
 {
 	come_out(here);
-	if (execution)
+	if (is_recorded(execution))
 		warden_frame_leave(&here->frame);
 }
 
@@ -417,7 +445,7 @@ static void
 fail(ExecutionFrame *here, Execution *execution)
 {
 	come_out(here);
-	if (execution == NULL)
+	if (!is_recorded(execution))
 		return;
 	warden_reached_tell(&execution->reached, true);
 	warden_frame_failed(&here->frame);
@@ -441,25 +469,50 @@ count_rows(Execution *execution, QueryDesc *query)
 		execution->rows += processed;
 }
 
+/* Rows are counted on their way to where they go, and where they change. */
+static void
+count_run(Execution *execution, QueryDesc *query, WardenReceiver *receiver)
+{
+	warden_limited_returns(receiver, execution->limited, query);
+	warden_changes_run(execution->limited);
+}
+
+static void
+end_run(Execution *execution, QueryDesc *query, DestReceiver *dest)
+{
+	query->dest = dest;
+	if (execution->limited == NULL)
+		return;
+	warden_changes_look(execution->limited, query);
+	warden_limited_end(execution->limited);
+}
+
 static void
 warden_ExecutorRun(WARDEN_RUN_ARGS)
 {
 	Execution  *execution = executions ? execution_of(queryDesc) : NULL;
+	DestReceiver *dest = queryDesc->dest;
+	WardenReceiver receiver;
 	ExecutionFrame here;
 
 	go_in(&here, execution, queryDesc);
+	if (execution && execution->limited)
+		count_run(execution, queryDesc, &receiver);
 	PG_TRY();
 	{
 		if (previous_run)
 			previous_run(WARDEN_RUN_PASS);
 		else
 			standard_ExecutorRun(WARDEN_RUN_PASS);
+		if (execution)
+			end_run(execution, queryDesc, dest);
 		/* a cursor may never come to its end */
 		if (execution && count != 0)
 			warden_reached_tell(&execution->reached, false);
 	}
 	PG_CATCH();
 	{
+		queryDesc->dest = dest;
 		fail(&here, execution);
 		PG_RE_THROW();
 	}
@@ -490,6 +543,7 @@ warden_ExecutorFinish(QueryDesc *queryDesc)
 		{
 			reach_partitions(queryDesc);
 			warden_reached_tell(&execution->reached, false);
+			warden_limited_end(execution->limited);
 		}
 	}
 	PG_CATCH();

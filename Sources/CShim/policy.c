@@ -31,6 +31,7 @@ bool		warden_policy_stale = true;
 bool		warden_any_masks = false;
 int64		warden_last_expiry = 0;
 WardenClasses warden_guarded_classes = 0;
+WardenClasses warden_limited_classes = 0;
 uint64		warden_policy_generation = 0;
 WardenMaskEntry *warden_masks = NULL;
 int			warden_mask_count = 0;
@@ -394,6 +395,7 @@ warden_policy_load(void)
 	warden_any_masks = warden_mask_count > 0;
 	warden_policy_generation++;
 	SWIFT_GET(warden_guarded_classes, warden_policy_classes());
+	SWIFT_GET(warden_limited_classes, warden_policy_limited());
 	MemoryContextSwitchTo(caller);
 	/* which relations are masked is part of their facts */
 	warden_objects_invalidate(InvalidOid);

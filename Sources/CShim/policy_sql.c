@@ -76,15 +76,6 @@ warden_masks_changed(void)
 		CacheInvalidateRelcacheByRelid(warden_masks[i].relation);
 }
 
-static void
-not_available(const char *argument)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("argument \"%s\" of warden.guard is not available in this version", argument),
-			 errhint("A guard that would not be kept whole is not made: leave the argument out.")));
-}
-
 /* What each entry names, as regclass[] beside the texts: rules follow renames. */
 static Datum
 relations_of(const WardenObjectPattern *patterns, int64_t count)
@@ -180,8 +171,6 @@ check_guard(FunctionCallInfo fcinfo, WardenGuard *guard)
 	limits_of_guard(fcinfo, guard);
 	SWIFT_GET(valid, warden_guard_check(guard, warden_texts(), &verdict));
 	checked(valid, &verdict);
-	if (!PG_ARGISNULL(8))
-		not_available("max_rows");
 }
 
 /* The column that no argument has: what the objects' patterns name now. */

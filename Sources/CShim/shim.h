@@ -221,6 +221,8 @@ extern bool warden_any_masks;
 extern int64 warden_last_expiry;
 /* classes that a guard in force asks for */
 extern WardenClasses warden_guarded_classes;
+/* classes for which a guard in force has max_rows; 0: no row need be counted */
+extern WardenClasses warden_limited_classes;
 /* masks of a relation itself, from the policy: attribute numbers; 0 where none */
 typedef struct WardenMaskEntry
 {
@@ -519,6 +521,103 @@ extern void warden_record_allowed(WardenRecorded *recorded, const WardenFacts *f
 
 /* Appends objects that a recorded statement reached while it ran. */
 extern void warden_audit_reached(const WardenRecorded *recorded, const WardenStatement *reached, bool may_wait);
+
+/*
+ * The number of rows made another decision of one that was recorded already: its record is told. Where it is refused, it
+ * ends here; `rows`: what it has come to.
+ */
+extern void warden_audit_decided(WardenRecorded *recorded, const WardenVerdict *verdict, int64 rows);
+
+/* --- tally.c: rows changed within a statement of the client's, by object --- */
+typedef struct WardenTallies
+{
+	MemoryContext memory;
+	WardenTally *entries;
+	int			count;
+	int			room;
+} WardenTallies;
+
+/* The tallies that a row counts for, by index. */
+typedef struct WardenTallied
+{
+	int		   *entries;
+	int			count;
+} WardenTallied;
+
+typedef struct WardenLimited WardenLimited;
+
+/* Those that rows of `table` count for which the running statement changes; in the statement's memory. */
+extern void warden_tally_for(WardenTallied *tallied, const WardenLimited *limited, Oid table);
+extern void warden_tally_rows(WardenTallies *tallies, const WardenTallied *tallied, int64 rows);
+
+/* --- changed_rows.c --- */
+typedef struct WardenChanging WardenChanging;
+
+/* The statement's nodes that change rows are watched, or another one's around it; before it runs. */
+extern void warden_changes_watch(WardenLimited *limited, QueryDesc *query);
+/* A run begins; it is over. */
+extern void warden_changes_run(WardenLimited *limited);
+extern void warden_changes_look(WardenLimited *limited, QueryDesc *query);
+
+/* --- limits.c: guards with max_rows --- */
+
+/* A statement that may run into such a guard, or one around it, or the client's own that others run below. */
+struct WardenLimited
+{
+	MemoryContext memory;		/* its own */
+	WardenRecorded *recorded;
+	WardenFacts facts;			/* kept where it can be decided on again */
+	WardenRows	rows;
+	int64		left;			/* as in WardenVerdict */
+	bool		is_utility;
+	bool		due;			/* it has come to that number */
+	bool		refused;
+	/* what was last decided */
+	WardenAction action;
+	WardenDecision decision;
+	char		guard[NAMEDATALEN];
+	int64		guard_length;
+	WardenChanging *changing;
+	/* while it runs */
+	WardenLimited *outer;
+	WardenTallies *tallies;		/* of the client's statement */
+	WardenTallies own;
+};
+
+/* The innermost that runs. */
+extern WardenLimited *warden_limited_now;
+
+/* Counts for a statement that is about to begin; NULL: nothing is counted yet. Valid until the next call. */
+extern const WardenRows *warden_rows_counted(void);
+
+static inline const WardenRows *
+warden_rows_before(void)
+{
+	return likely(warden_limited_classes == 0) ? NULL : warden_rows_counted();
+}
+/* The statement was decided on, and its facts are still there. NULL where its rows need not be counted. */
+extern WardenLimited *warden_limited_begin(const WardenFacts *facts, const WardenVerdict *verdict);
+/* It runs, below the one that runs now. Who calls puts warden_limited_now back. */
+extern void warden_limited_enter(WardenLimited *limited);
+/* It, or one around it, is to be decided on again after some more rows. */
+extern bool warden_limited_any(const WardenLimited *limited);
+/* Its run is over: raises where a refusal of it was swallowed below. */
+extern void warden_limited_end(WardenLimited *limited);
+/* It changed rows; exempt ones count for nobody, but as rows that were stored elsewhere. May raise. */
+extern void warden_limited_changed(WardenLimited *limited, const WardenTallied *tallied, bool exempt, int64 rows);
+/* The same for COPY FROM, which tells when it is over. */
+extern void warden_limited_copied(WardenLimited *limited, int64 rows);
+
+typedef struct WardenReceiver
+{
+	DestReceiver as_server_knows_it;
+	DestReceiver *real;
+	WardenLimited *limited;
+	WardenLimited *utility;		/* that the rows are returned for, too */
+} WardenReceiver;
+
+/* Puts itself before the query's destination where rows are to be counted. */
+extern void warden_limited_returns(WardenReceiver *receiver, WardenLimited *limited, QueryDesc *query);
 
 /* --- reached.c --- */
 typedef struct WardenKnown

@@ -11,6 +11,7 @@
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "utils/inval.h"
 #include "utils/plancache.h"
 #include "utils/syscache.h"
 
@@ -75,9 +76,12 @@ copied_columns(Oid relid, int natts)
 	return columns;
 }
 
-/* COPY table TO of a masked table becomes COPY (SELECT … FROM table) TO, which is planned, and so masked. */
+/*
+ * COPY table TO of a masked table becomes COPY (SELECT … FROM table) TO, which is planned, and so masked; and of one
+ * whose rows are `counted`, since the executor counts them.
+ */
 static PlannedStmt *
-copy_through_query(PlannedStmt *pstmt)
+copy_through_query(PlannedStmt *pstmt, bool counted)
 {
 	CopyStmt   *stmt = (CopyStmt *) pstmt->utilityStmt;
 	bool		masked[MaxHeapAttributeNumber];
@@ -87,14 +91,15 @@ copy_through_query(PlannedStmt *pstmt)
 	RangeVar   *name;
 	ListCell   *cell;
 
-	if (!warden_any_masks || stmt->is_from || stmt->relation == NULL)
+	if ((!warden_any_masks && !counted) || stmt->is_from || stmt->relation == NULL)
 		return pstmt;
 	relid = RangeVarGetRelid(stmt->relation, NoLock, true);
 	relation = OidIsValid(relid) ? warden_relation(relid) : NULL;
 	if (relation != NULL)
 		warden_refuse_statistics(relation);
-	if (relation == NULL || !relation->maskable || relation->relkind != RELKIND_RELATION ||
-		!warden_columns_masked(relation, masked))
+	if (relation == NULL || relation->relkind != RELKIND_RELATION)
+		return pstmt;
+	if (!counted && (!relation->maskable || !warden_columns_masked(relation, masked)))
 		return pstmt;
 	pstmt = copyObject(pstmt);
 	stmt = (CopyStmt *) pstmt->utilityStmt;
@@ -113,7 +118,7 @@ copy_through_query(PlannedStmt *pstmt)
 }
 
 static void
-run(const UtilityCall *call)
+run(const UtilityCall *call, WardenLimited *limited)
 {
 	CopyStmt   *copy = IsA(call->pstmt->utilityStmt, CopyStmt) ? (CopyStmt *) call->pstmt->utilityStmt : NULL;
 	List	   *before = copy ? warden_copy_routing_before(copy) : NIL;
@@ -121,13 +126,19 @@ run(const UtilityCall *call)
 	pass_on(call);
 	if (copy)
 		warden_copy_routing_after(copy, before);
+	if (limited == NULL)
+		return;
+	if (copy && copy->is_from)
+		warden_limited_copied(limited, (int64) call->qc->nprocessed);
+	warden_limited_end(limited);
 }
 
 static void
-complete(UtilityCall *call, WardenRecorded *recorded, WardenReached *reached)
+complete(UtilityCall *call, WardenRecorded *recorded, WardenReached *reached, WardenLimited *limited)
 {
 	uint64		parent = warden_current_statement;
 	WardenReached *outer = warden_reached_now;
+	WardenLimited *around = warden_limited_now;
 	QueryCompletion completion = {0};
 	QueryCompletion *given = call->qc;
 	WardenFrame frame;
@@ -142,16 +153,19 @@ complete(UtilityCall *call, WardenRecorded *recorded, WardenReached *reached)
 		warden_current_statement = recorded->statement_no;
 		warden_reached_now = reached;
 	}
+	if (limited != NULL)
+		warden_limited_enter(limited);
 	warden_frame_enter(&frame, recorded, call->queryString);
 	PG_TRY();
 	{
-		run(call);
+		run(call, limited);
 		warden_reached_tell(reached, false);
 	}
 	PG_CATCH();
 	{
 		warden_current_statement = parent;
 		warden_reached_now = outer;
+		warden_limited_now = around;
 		warden_reached_tell(reached, true);
 		warden_frame_failed(&frame);
 		PG_RE_THROW();
@@ -160,6 +174,7 @@ complete(UtilityCall *call, WardenRecorded *recorded, WardenReached *reached)
 	warden_frame_leave(&frame);
 	warden_current_statement = parent;
 	warden_reached_now = outer;
+	warden_limited_now = around;
 	warden_reached_end(reached);
 	warden_audit_end(recorded, command_tag_display_rowcount(call->qc->commandTag) ? (int64) call->qc->nprocessed : -1);
 	call->qc = given;
@@ -189,7 +204,7 @@ transaction_control(UtilityCall *call)
 	warden_utility_facts(&facts, call->pstmt, call->queryString, &source.has_secret);
 	warden_record_allowed(&recorded, &facts, &source);
 	warden_reached_begin(&reached, &recorded, &facts, 0, CurrentMemoryContext);
-	complete(call, &recorded, &reached);
+	complete(call, &recorded, &reached, NULL);
 	if (kind == TRANS_STMT_COMMIT_PREPARED || kind == TRANS_STMT_ROLLBACK_PREPARED)
 		warden_prepared_finish(MyDatabaseId);
 }
@@ -204,6 +219,19 @@ send_writer_away(void)
 		warden_writer_leave(slot);
 }
 
+/* Its rows count for guards with max_rows; NULL where there is none to count for. */
+static WardenLimited *
+limit(WardenRecorded *recorded, const WardenFacts *facts, const WardenVerdict *verdict)
+{
+	WardenLimited *limited = warden_limited_begin(facts, verdict);
+
+	if (limited == NULL)
+		return NULL;
+	limited->recorded = recorded;
+	limited->is_utility = true;
+	return limited;
+}
+
 static void
 governed_utility(UtilityCall *call)
 {
@@ -211,6 +239,8 @@ governed_utility(UtilityCall *call)
 	WardenReached reached;
 	WardenFacts facts;
 	WardenSource source;
+	WardenVerdict verdict;
+	WardenLimited *limited;
 	bool		withheld;
 	bool		was_dropping = warden_dropping_extension;
 	Node	   *outer = warden_utility_now;
@@ -220,12 +250,15 @@ governed_utility(UtilityCall *call)
 	withheld = source.has_secret;
 	warden_utility_facts(&facts, call->pstmt, call->queryString, &source.has_secret);
 	source.has_secret |= withheld;
-	warden_decide_and_record(&recorded, &facts, &source);
+	facts.statement.rows = warden_rows_before();
+	warden_decide_statement(&verdict, &recorded, &facts, &source);
+	warden_audit_start(&recorded, &facts, &verdict, &source);
+	limited = limit(&recorded, &facts, &verdict);
 	warden_reached_begin(&reached, &recorded, &facts, 0, CurrentMemoryContext);
 	if (warden_any_masks)
 		warden_refuse_masked_ddl(call->pstmt->utilityStmt);
 	if (IsA(call->pstmt->utilityStmt, CopyStmt))
-		call->pstmt = copy_through_query(call->pstmt);
+		call->pstmt = copy_through_query(call->pstmt, verdict.rows_left > 0);
 	warden_utility_now = call->pstmt->utilityStmt;
 	warden_dropping_extension |= facts.statement.drops_extension;
 	if (facts.statement.drops_extension)
@@ -235,7 +268,7 @@ governed_utility(UtilityCall *call)
 		List	   *views = warden_mask_views_aside(call->pstmt->utilityStmt);
 		List	   *leavers = warden_masks_leaving(call->pstmt->utilityStmt);
 
-		complete(call, &recorded, &reached);
+		complete(call, &recorded, &reached, limited);
 		warden_mask_views_restore(views);
 		warden_masks_keep(leavers);
 	}
@@ -308,6 +341,15 @@ cluster_utility(UtilityCall *call, bool governed)
 }
 
 static void
+utility(UtilityCall *call)
+{
+	if (warden_any_database() && warden_is_cluster_wide(call->pstmt->utilityStmt))
+		cluster_utility(call, warden_governed());
+	else
+		govern(call, warden_governed());
+}
+
+static void
 warden_ProcessUtility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 					  ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *queryEnv,
 					  DestReceiver *dest, QueryCompletion *qc)
@@ -326,10 +368,13 @@ warden_ProcessUtility(PlannedStmt *pstmt, const char *queryString, bool readOnly
 		else
 			pass_on(&call);
 	}
-	else if (warden_any_database() && warden_is_cluster_wide(pstmt->utilityStmt))
-		cluster_utility(&call, warden_governed());
 	else
-		govern(&call, warden_governed());
+	{
+		/* what is planned learns of new policies when it locks its tables: here, too, a guard binds what begins after it */
+		if (IsTransactionState())
+			AcceptInvalidationMessages();
+		utility(&call);
+	}
 }
 
 void

@@ -2,9 +2,10 @@ import Contract
 
 /// What is decided of a statement, before words are found for it.
 enum Judgement {
-  case allowed(isMasked: Bool)
+  /// `rowsLeft` as in WardenVerdict.rows_left.
+  case allowed(isMasked: Bool, rowsLeft: Int64)
   /// A guard decides, by this action.
-  case guarded(Finding, isMasked: Bool)
+  case guarded(Finding, isMasked: Bool, rowsLeft: Int64)
   /// pg_warden's own object, and what of the access is refused; nil where the extension itself is to be dropped.
   case selfProtected(AccessFacts?, WardenClasses)
   case noPolicy
@@ -58,12 +59,16 @@ func judge(_ statement: StatementFacts, in session: SessionFacts, by policy: Pol
   guard !statement.lacksAccesses, survey.attributed & ~statement.classes == 0 else { return .contradiction }
   if let refused = survey.refused { return .selfProtected(refused.access, refused.classes) }
   if statement.dropsExtension && !session.isBreakingGlass { return .selfProtected(nil, 0) }
-  if session.isBreakingGlass || session.mode == WARDEN_MODE_OFF { return .allowed(isMasked: survey.isMasked) }
+  if session.isBreakingGlass || session.mode == WARDEN_MODE_OFF {
+    return .allowed(isMasked: survey.isMasked, rowsLeft: 0)
+  }
   guard let policy else { return .noPolicy }
 
   let tag = policy.tag(statement.command)
-  guard policy.asked & statement.classes != 0 || tag != nil else { return .allowed(isMasked: survey.isMasked) }
-  let search = Search(session: session, policy: policy, tag: tag)
+  guard policy.asked & statement.classes != 0 || tag != nil else {
+    return .allowed(isMasked: survey.isMasked, rowsLeft: 0)
+  }
+  var search = Search(session: session, policy: policy, tag: tag, rows: statement.rows)
   var decisive: Finding?
   for access in statement.accesses {
     decisive = Finding.moreSevere(decisive, search.finding(on: access))
@@ -73,8 +78,8 @@ func judge(_ statement: StatementFacts, in session: SessionFacts, by policy: Pol
   if unattributed != 0 || statement.accesses.isEmpty {
     decisive = Finding.moreSevere(decisive, search.finding(unattributed))
   }
-  guard let decisive else { return .allowed(isMasked: survey.isMasked) }
-  return .guarded(decisive, isMasked: survey.isMasked)
+  guard let decisive else { return .allowed(isMasked: survey.isMasked, rowsLeft: search.rowsLeft) }
+  return .guarded(decisive, isMasked: survey.isMasked, rowsLeft: search.rowsLeft)
 }
 
 /// Looks for the guards that decide about the acts of one statement.
@@ -83,15 +88,20 @@ struct Search {
   let policy: PolicyIndex
   /// The statement's command, where some guard asks for it.
   let tag: [UInt8]?
+  /// nil: the statement has not begun.
+  let rows: RowFacts?
+  /// The least number of rows after which a guard matches that does not yet; 0: there is none.
+  private(set) var rowsLeft: Int64 = 0
 
-  init(session: SessionFacts, policy: PolicyIndex, tag: [UInt8]?) {
+  init(session: SessionFacts, policy: PolicyIndex, tag: [UInt8]?, rows: RowFacts?) {
     self.session = session
     self.policy = policy
     self.tag = tag
+    self.rows = rows
   }
 
   /// About what the statement does to the object; `wanted` leaves classes out.
-  func finding(on access: AccessFacts, within wanted: WardenClasses = .max) -> Finding? {
+  mutating func finding(on access: AccessFacts, within wanted: WardenClasses = .max) -> Finding? {
     let object = access.object
     let isTemporary = object.isAny(of: WARDEN_OBJECT_TEMPORARY)
     let specific = access.classes & wanted & (isTemporary ? Search.beyondTables : .max)
@@ -110,7 +120,7 @@ struct Search {
   }
 
   /// About classes of the statement that no object is named for.
-  func finding(_ classes: WardenClasses) -> Finding? {
+  mutating func finding(_ classes: WardenClasses) -> Finding? {
     var decisive: Finding?
     var rest = classes
     repeat {
@@ -125,7 +135,7 @@ struct Search {
 
   /// The search of a statement that has not begun, in a policy that may be another.
   init(_ statement: StatementFacts, _ session: SessionFacts, _ policy: PolicyIndex) {
-    self.init(session: session, policy: policy, tag: policy.tag(statement.command))
+    self.init(session: session, policy: policy, tag: policy.tag(statement.command), rows: nil)
   }
 
   /// What everybody may do to the object unless a guard names it. psql and every driver read the catalogs; pg_warden's
@@ -141,7 +151,8 @@ struct Search {
     | WARDEN_CLASS_FUNCTION | WARDEN_CLASS_SET | WARDEN_CLASS_CONNECT
 
   /// Rules for every object, and for every object of the session's database.
-  private func considerGeneral(_ act: inout Act) {
+  private mutating func considerGeneral(_ act: inout Act) {
+    act.place = .everywhere
     consider(policy.anyObject, &act)
     if !policy.databaseNames.isEmpty, let table = policy.databaseNames.table(for: session.database.bytes) {
       consider(table, &act)
@@ -149,22 +160,27 @@ struct Search {
   }
 
   /// Rules for the object, those it inherits from, and its schema.
-  private func considerObject(_ act: inout Act) {
+  private mutating func considerObject(_ act: inout Act) {
     guard let object = act.access?.object else { return }
     act.isExact = true
+    act.place = Place(catalog: object.catalog, oid: object.oid)
     if let table = policy.table(catalog: object.catalog, oid: object.oid) { consider(table, &act) }
     act.isExact = false
     for ancestor in object.ancestors {
-      if let table = policy.table(catalog: Catalog.relation, oid: ancestor) { consider(table, &act) }
+      guard let table = policy.table(catalog: Catalog.relation, oid: ancestor) else { continue }
+      act.place = Place(catalog: Catalog.relation, oid: ancestor)
+      consider(table, &act)
     }
     if object.schema != 0, let table = policy.table(catalog: Catalog.schema, oid: object.schema) {
+      act.place = Place(catalog: Catalog.schema, oid: object.schema)
       consider(table, &act)
     }
     considerNames(object, &act)
   }
 
   /// Rules for what did not exist when the policy was loaded.
-  private func considerNames(_ object: ObjectFacts, _ act: inout Act) {
+  private mutating func considerNames(_ object: ObjectFacts, _ act: inout Act) {
+    act.place = Place(catalog: object.catalog, oid: object.oid)
     let name = object.name
     let isFunction = object.catalog == Catalog.function
     let names = isFunction ? policy.functionNames : policy.relationNames
@@ -172,12 +188,13 @@ struct Search {
     if !policy.schemaNames.isEmpty, let schema = name.schema(isItself: object.catalog == Catalog.schema),
       let table = policy.schemaNames.table(for: schema)
     {
+      act.place = Place(catalog: Catalog.schema, oid: object.schema)
       consider(table, &act)
     }
     if object.catalog == Catalog.database, let table = policy.databaseNames.table(for: name) { consider(table, &act) }
   }
 
-  private func consider(_ table: RuleTable, _ act: inout Act) {
+  private mutating func consider(_ table: RuleTable, _ act: inout Act) {
     guard table.classes & act.classes != 0 || (table.hasTags && tag != nil) else { return }
     consider(table.general, &act, isForSubject: false, asUser: true)
     guard !table.byRole.isEmpty else { return }
@@ -191,7 +208,7 @@ struct Search {
 
   /// `rules` are in order of rank: the first that matches is theirs. `isForSubject`: they are for a role that the
   /// session has; `asUser`: as its user only, which is enough for what restricts.
-  private func consider(_ rules: [Rule], _ act: inout Act, isForSubject: Bool, asUser: Bool) {
+  private mutating func consider(_ rules: [Rule], _ act: inout Act, isForSubject: Bool, asUser: Bool) {
     for rule in rules {
       if let best = act.finding, best.rule.rank >= rule.rank { return }
       guard rule.classes & act.classes != 0 || (rule.hasTags && tag != nil) else { continue }
@@ -201,7 +218,8 @@ struct Search {
       } else if !entry.isFor(session) {
         continue
       }
-      if let finding = finding(rule, entry, act) { act.finding = finding }
+      guard let finding = finding(rule, entry, act) else { continue }
+      if rule.maxRows < 0 || isPassed(rule, act, finding.classes) { act.finding = finding }
     }
   }
 
@@ -220,6 +238,16 @@ struct Search {
     return Finding(rule: rule, classes: classes, access: act.access, column: column)
   }
 
+  /// Whether the rows counted so far are more than the rule's. Where they are not, it is known when they will be.
+  private mutating func isPassed(_ rule: Rule, _ act: Act, _ classes: WardenClasses) -> Bool {
+    let counted = act.rows(rows, for: rule.classes, by: classes)
+    guard counted <= rule.maxRows else { return true }
+    let left = rule.maxRows &- max(counted, 0)
+    let next = left == .max ? left : left &+ 1
+    rowsLeft = rowsLeft == 0 ? next : min(rowsLeft, next)
+    return false
+  }
+
   private func isMeantByTag(_ entry: Guard, _ act: Act) -> Bool {
     guard let tag, entry.statements.tags.contains(tag) else { return false }
     // A SELECT can hold a DELETE; leave for SELECT is leave to read.
@@ -228,17 +256,41 @@ struct Search {
   }
 }
 
+/// What the rules at hand are for: an object, a schema, everything.
+private struct Place {
+  let catalog: UInt32
+  let oid: UInt32
+
+  static let everywhere = Place(catalog: 0, oid: 0)
+}
+
 /// One act of a statement on one object, and the guard found for it so far.
 private struct Act {
   let access: AccessFacts?
   let classes: WardenClasses
   /// The rules at hand are for the very object, not for one that it inherits from or a name.
   var isExact = false
+  var place = Place.everywhere
   var finding: Finding?
 
   init(access: AccessFacts?, classes: WardenClasses) {
     self.access = access
     self.classes = classes
+  }
+
+  private static let changes: WardenClasses =
+    WARDEN_CLASS_INSERT | WARDEN_CLASS_UPDATE | WARDEN_CLASS_DELETE | WARDEN_CLASS_MERGE | WARDEN_CLASS_UPDATE_ALL
+    | WARDEN_CLASS_DELETE_ALL | WARDEN_CLASS_COPY_IN
+
+  /// The rows that count for a rule which is for the classes `wanted` and matches this act by `matched`.
+  /// Changes count with all that runs below them. Of what is read, the rows that are handed out count, or that
+  /// are stored elsewhere. Rows that TRUNCATE takes are not counted, and more than any number.
+  func rows(_ rows: RowFacts?, for wanted: WardenClasses, by matched: WardenClasses) -> Int64 {
+    if matched & WARDEN_CLASS_TRUNCATE != 0 { return .max }
+    guard let rows else { return 0 }
+    guard let access else { return max(rows.returned, rows.changed) }
+    if matched & Act.changes != 0 { return rows.changed(catalog: place.catalog, oid: place.oid, by: wanted) }
+    return access.classes & Act.changes != 0 ? rows.returned : max(rows.returned, rows.changedItself)
   }
 }
 

@@ -148,7 +148,7 @@ struct Explanation {
       return [UInt8]("decides, but the mode is monitor: would_require_approval")
     default: break
     }
-    if case .guarded(let finding, _) = judgement, finding.rule.number != number,
+    if case .guarded(let finding, _, _) = judgement, finding.rule.number != number,
       let name = policy?.entry(finding.rule.number)?.name
     {
       return [UInt8]("decides about this act; about the statement ") + name + [UInt8](" does")

@@ -103,6 +103,31 @@ import Contract
   }
 }
 
+/// Rows counted so far, for guards with max_rows.
+@safe struct RowFacts {
+  private let raw: UnsafePointer<WardenRows>
+
+  fileprivate init(_ raw: UnsafePointer<WardenRows>) { unsafe self.raw = unsafe raw }
+
+  /// By the statement.
+  var returned: Int64 { unsafe raw.pointee.returned }
+  /// By the statement and all that ran below it.
+  var changed: Int64 { unsafe raw.pointee.changed }
+  /// By the statement alone, temporary tables included.
+  var changedItself: Int64 { unsafe raw.pointee.changed_itself }
+
+  /// Changed within the client's statement, on the object, by statements of any of these classes and below them.
+  func changed(catalog: UInt32, oid: UInt32, by classes: WardenClasses) -> Int64 {
+    var rows: Int64 = 0
+    for tally in unsafe Lent(raw.pointee.tallies, count: raw.pointee.tally_count)
+    where tally.oid == oid && tally.catalog == catalog && tally.classes & classes != 0 {
+      let sum = rows.addingReportingOverflow(tally.rows)
+      rows = sum.overflow ? .max : sum.partialValue
+    }
+    return rows
+  }
+}
+
 /// A statement as facts.
 @safe struct StatementFacts {
   private let raw: UnsafePointer<WardenStatement>
@@ -112,6 +137,11 @@ import Contract
   var classes: WardenClasses { unsafe raw.pointee.classes }
   var command: TextView { unsafe TextView(raw.pointee.command) }
   var dropsExtension: Bool { unsafe raw.pointee.drops_extension }
+  /// nil before it begins.
+  var rows: RowFacts? {
+    guard let rows = unsafe raw.pointee.rows else { return nil }
+    return unsafe RowFacts(rows)
+  }
   var accesses: StatementAccesses {
     unsafe StatementAccesses(Lent(raw.pointee.accesses, count: raw.pointee.access_count))
   }

@@ -26,7 +26,9 @@ public func warden_decide(
   let subject = unsafe SessionFacts(session)
   let facts = unsafe StatementFacts(statement)
   let judgement = judge(facts, in: subject, by: policy)
-  if case .allowed(let isMasked) = judgement { return unsafe allow(isMasked: isMasked, texts, verdict) }
+  if case .allowed(let isMasked, let rowsLeft) = judgement {
+    return unsafe allow(isMasked: isMasked, rowsLeft: rowsLeft, texts, verdict)
+  }
   unsafe deliver(Refusal.verdict(on: facts, judgement, mode: subject.mode, policy: policy), texts, verdict)
 }
 
@@ -50,6 +52,11 @@ public func warden_explain(
 @c @implementation
 public func warden_policy_classes() -> WardenClasses {
   unsafe policies.inForce?.asked ?? 0
+}
+
+@c @implementation
+public func warden_policy_limited() -> WardenClasses {
+  unsafe policies.inForce?.limited ?? 0
 }
 
 @c @implementation
@@ -164,11 +171,13 @@ public func warden_masked_write(
 
 /// The verdict on most statements, with no words to be found.
 func allow(
-  isMasked: Bool, _ texts: UnsafeMutablePointer<WardenBuffer>, _ verdict: UnsafeMutablePointer<WardenVerdict>
+  isMasked: Bool, rowsLeft: Int64 = 0, _ texts: UnsafeMutablePointer<WardenBuffer>,
+  _ verdict: UnsafeMutablePointer<WardenVerdict>
 ) {
   unsafe texts.pointee.length = 0
   unsafe verdict.pointee = WardenVerdict()
   unsafe verdict.pointee.decision = isMasked ? WARDEN_DECISION_MASKED : WARDEN_DECISION_ALLOWED
+  unsafe verdict.pointee.rows_left = rowsLeft
 }
 
 /// Nothing to complain of.
@@ -215,7 +224,7 @@ func deliver(
     action: result.action, decision: result.decision, sqlstate: (0, 0, 0, 0, 0, 0, 0, 0),
     guard: writer.text(guardName), message: writer.text(message), detail: writer.text(detail),
     hint: writer.text(hint), message_parts: writer.text(messageParts), detail_parts: writer.text(detailParts),
-    hint_parts: writer.text(hintParts), chain: writer.text(chain))
+    hint_parts: writer.text(hintParts), chain: writer.text(chain), rows_left: result.rowsLeft)
   guard let state = result.state else { return }
   unsafe withUnsafeMutableBytes(of: &verdict.pointee.sqlstate) { room in
     state.code.withUTF8Buffer { code in unsafe room.copyBytes(from: code.prefix(5)) }

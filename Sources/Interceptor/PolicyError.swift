@@ -6,6 +6,8 @@ enum SQLState {
   case undefinedObject
   case notSupported
   case internalError
+  /// configuration_limit_exceeded
+  case limitExceeded
 
   var code: StaticString {
     switch self {
@@ -15,6 +17,7 @@ enum SQLState {
     case .undefinedObject: "42704"
     case .notSupported: "0A000"
     case .internalError: "XX000"
+    case .limitExceeded: "53400"
     }
   }
 }

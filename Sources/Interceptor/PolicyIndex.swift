@@ -11,6 +11,8 @@ struct Rule {
   let classes: WardenClasses
   let action: WardenAction
   let hasTags: Bool
+  /// The rule matches from the row after so many on; below 0: whatever the number of rows.
+  let maxRows: Int64
 }
 
 /// Rules for one object, or for any, the highest rank first.
@@ -83,6 +85,8 @@ final class PolicyIndex {
   let exemptions: [Exemption]
   /// Classes that some guard asks for.
   let asked: WardenClasses
+  /// Classes for which some guard has a limit of rows.
+  let limited: WardenClasses
   /// Command tags that some guard asks for.
   private let tags: [[UInt8]]
   let anyObject: RuleTable
@@ -99,6 +103,7 @@ final class PolicyIndex {
     self.guards = guards
     self.exemptions = exemptions
     asked = builder.asked
+    limited = builder.limited
     tags = builder.tags
     anyObject = builder.anyObject
     byObject = builder.byObject
@@ -129,6 +134,7 @@ final class PolicyIndex {
 
 private struct PolicyIndexBuilder {
   var asked: WardenClasses = 0
+  var limited: WardenClasses = 0
   var tags: [[UInt8]] = []
   var anyObject = RuleTable()
   var byObject: [UInt64: RuleTable] = [:]
@@ -139,12 +145,14 @@ private struct PolicyIndexBuilder {
 
   mutating func add(_ entry: Guard, number: Int) {
     asked |= entry.statements.asked
+    if entry.maxRows != nil { limited |= entry.statements.asked }
     for tag in entry.statements.tags where !tags.contains(tag) { tags.append(tag) }
     let roles = entry.roles
     for (index, object) in entry.objects.enumerated() {
       let rule = Rule(
         rank: entry.rank, number: number, column: object.kind == .column ? index : -1,
-        classes: entry.statements.classes, action: entry.action, hasTags: !entry.statements.tags.isEmpty)
+        classes: entry.statements.classes, action: entry.action, hasTags: !entry.statements.tags.isEmpty,
+        maxRows: entry.maxRows ?? -1)
       add(rule, for: object, roles: roles)
     }
   }

@@ -11,6 +11,7 @@ struct Verdict {
   var hint: Message?
   /// The way from what the statement names to what is refused.
   var chain: [UInt8]?
+  var rowsLeft: Int64 = 0
 
   init(decision: WardenDecision) { self.decision = decision }
 
@@ -35,11 +36,15 @@ enum Refusal {
     on statement: StatementFacts, _ judgement: Judgement, mode: WardenMode, policy: PolicyIndex?
   ) -> Verdict {
     switch judgement {
-    case .allowed(let isMasked):
-      return Verdict(decision: isMasked ? WARDEN_DECISION_MASKED : WARDEN_DECISION_ALLOWED)
-    case .guarded(let finding, let isMasked):
+    case .allowed(let isMasked, let rowsLeft):
+      var verdict = Verdict(decision: isMasked ? WARDEN_DECISION_MASKED : WARDEN_DECISION_ALLOWED)
+      verdict.rowsLeft = rowsLeft
+      return verdict
+    case .guarded(let finding, let isMasked, let rowsLeft):
       guard let entry = policy?.entry(finding.rule.number) else { return contradiction() }
-      return guarded(statement, finding, entry, isMasked: isMasked, mode: mode)
+      var verdict = guarded(statement, finding, entry, isMasked: isMasked, mode: mode)
+      verdict.rowsLeft = rowsLeft
+      return verdict
     case .selfProtected(let access, let classes):
       return selfProtected(statement, access, classes)
     case .noPolicy:
@@ -125,20 +130,29 @@ enum Refusal {
     default:
       verdict.decision = isMonitoring ? WARDEN_DECISION_WOULD_BLOCK : WARDEN_DECISION_BLOCKED
       verdict.action = isMonitoring ? WARDEN_ACTION_ALLOW : WARDEN_ACTION_BLOCK
-      verdict.state = isMonitoring ? nil : .insufficientPrivilege
+      verdict.state = isMonitoring ? nil : finding.isByRows ? .limitExceeded : .insufficientPrivilege
     }
+    explain(&verdict, statement, finding, entry)
+    return verdict
+  }
+
+  private static func explain(
+    _ verdict: inout Verdict, _ statement: StatementFacts, _ finding: Finding, _ entry: Guard
+  ) {
     let act = RefusedAct(
       statement: statement, classes: finding.classes, access: finding.access, column: finding.column)
-    verdict.message = act.message(entry.action)
     verdict.chain = act.chain
+    verdict.message = finding.isByRows ? act.message(entry.action, limit: finding.limit) : act.message(entry.action)
     verdict.detail = detail(finding, entry)
-    if entry.action != WARDEN_ACTION_ALERT { verdict.hint = wayForward(entry.action, finding.classes) }
-    return verdict
+    guard entry.action != WARDEN_ACTION_ALERT else { return }
+    let isLimit = finding.isByRows && entry.action == WARDEN_ACTION_BLOCK
+    verdict.hint = isLimit ? finding.wayWithin() : wayForward(entry.action, finding.classes)
   }
 
   private static func detail(_ finding: Finding, _ entry: Guard) -> Message {
     if let message = entry.message { return Message("Guard \"%1$s\": %2$s", entry.name, message) }
     let statements = entry.statements.text
+    if finding.isByRows { return finding.limitDetail(entry) }
     guard finding.classes != 0 else {
       return switch entry.action {
       case WARDEN_ACTION_ALERT: Message("Guard \"%1$s\" raises an alert for %2$s.", entry.name, statements)

@@ -135,7 +135,7 @@ struct RefusedAct {
   }
 
   /// With the column.
-  private func name(_ object: ObjectFacts) -> [UInt8] {
+  func name(_ object: ObjectFacts) -> [UInt8] {
     guard let columnName = object.columnName(column) else { return object.name.text.copy }
     return object.name.text.copy + [46] + columnName.copy
   }
@@ -144,7 +144,7 @@ struct RefusedAct {
     statement.command.isEmpty ? [UInt8]("this statement") : statement.command.copy
   }
 
-  private var verb: [UInt8] {
+  var verb: [UInt8] {
     if let verb = verbOnRows { return [UInt8](verb) }
     return classes & WARDEN_CLASS_DROP_COLUMN != 0 ? command + [UInt8](" DROP COLUMN") : command
   }

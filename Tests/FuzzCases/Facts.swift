@@ -125,6 +125,19 @@ extension Choices {
     return access
   }
 
+  private mutating func rows() -> UnsafePointer<WardenRows>? {
+    let (rows, count) = list(upTo: 1) { choices in
+      let (tallies, count) = choices.list(upTo: 3) {
+        WardenTally(
+          catalog: $0.below(2) == 0 ? 0 : 1259, oid: UInt32($0.below(3)), classes: $0.classes(), rows: $0.number())
+      }
+      return WardenRows(
+        returned: choices.number(), changed: choices.number(), changed_itself: choices.number(),
+        tallies: UnsafePointer(tallies), tally_count: count)
+    }
+    return count > 0 ? UnsafePointer(rows) : nil
+  }
+
   mutating func statement() -> WardenStatement {
     var statement = WardenStatement()
     statement.classes = classes()
@@ -136,6 +149,7 @@ extension Choices {
       for index in 0..<Int(accessCount) { statement.classes |= accesses?[index].classes ?? 0 }
     }
     statement.drops_extension = below(16) == 0
+    statement.rows = rows()
     return statement
   }
 

@@ -110,7 +110,7 @@ import Testing
       access.object = UnsafePointer(ring.lender.list([object]))
       let statement = WardenStatement(
         classes: WARDEN_CLASS_READ, command: ring.lender.text("S"), accesses: ring.lender.list([access]),
-        access_count: 1, drops_extension: false)
+        access_count: 1, drops_extension: false, rows: nil)
       var record = ring.lender.record()
       record.statement = UnsafePointer(ring.lender.list([statement]))
       #expect(ring.append(record) >= 0)
@@ -147,7 +147,7 @@ import Testing
       ring.lender.list([
         WardenStatement(
           classes: WARDEN_CLASS_READ, command: ring.lender.text("S"), accesses: ring.lender.list([access]),
-          access_count: 1, drops_extension: false)
+          access_count: 1, drops_extension: false, rows: nil)
       ]))
     ring.append(record)
     let list = try parsed(decode(ring.data)?["access"])
@@ -216,7 +216,7 @@ import Testing
         ring.lender.list([
           WardenStatement(
             classes: UInt64.max, command: ring.lender.text("S"), accesses: ring.lender.list([access]),
-            access_count: count, drops_extension: false)
+            access_count: count, drops_extension: false, rows: nil)
         ]))
       #expect(ring.append(record) >= 0)
     }

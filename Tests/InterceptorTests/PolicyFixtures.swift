@@ -51,6 +51,7 @@ struct Outcome: Equatable {
   var message: String?
   var detail: String?
   var hint: String?
+  var rowsLeft: Int64
 
   init(_ verdict: WardenVerdict) {
     action = verdict.action
@@ -61,6 +62,7 @@ struct Outcome: Equatable {
     message = string(verdict.message)
     detail = string(verdict.detail)
     hint = string(verdict.hint)
+    rowsLeft = verdict.rows_left
   }
 }
 
@@ -271,18 +273,34 @@ struct TestSession: Sendable {
   }
 }
 
+/// Rows counted so far.
+struct TestRows: Sendable {
+  var returned: Int64 = 0
+  var changed: Int64 = 0
+  var changedItself: Int64 = 0
+  var tallies: [WardenTally] = []
+
+  func row(_ arena: Arena) -> WardenRows {
+    WardenRows(
+      returned: returned, changed: changed, changed_itself: changedItself, tallies: arena.array(tallies),
+      tally_count: Int64(tallies.count))
+  }
+}
+
 struct TestStatement: Sendable {
   var command = "SELECT"
   /// Besides those of the accesses.
   var classes: WardenClasses = 0
   var accesses: [TestAccess] = []
   var dropsExtension = false
+  /// nil: it has not begun.
+  var rows: TestRows?
 
   func row(_ arena: Arena) -> WardenStatement {
     WardenStatement(
       classes: accesses.reduce(classes) { $0 | $1.classes }, command: arena.text(command),
       accesses: arena.array(accesses.map { $0.row(arena) }), access_count: Int64(accesses.count),
-      drops_extension: dropsExtension)
+      drops_extension: dropsExtension, rows: rows.flatMap { arena.array([$0.row(arena)]) })
   }
 
   /// Decides by the policy in force.

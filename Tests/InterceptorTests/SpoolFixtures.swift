@@ -75,7 +75,7 @@ final class Lender {
     let lent = accesses.map { access($0) }
     let statement = WardenStatement(
       classes: classes, command: text(command), accesses: list(lent), access_count: Int64(lent.count),
-      drops_extension: false)
+      drops_extension: false, rows: nil)
     return UnsafePointer(list([statement]))
   }
 

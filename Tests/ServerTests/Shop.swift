@@ -15,7 +15,7 @@ final class Shop {
   static let mark = "RAWMARK"
   /// What the mask `email` makes of every e-mail address in the shop.
   static let maskedEmail = "a***@***.example"
-  private static let adminApplication = "test admin"
+  static let adminApplication = "test admin"
 
   init(_ cluster: Cluster, database: String) throws {
     self.cluster = cluster

@@ -99,6 +99,11 @@ typedef struct WardenVerdict
 	WardenText	detail_parts;
 	WardenText	hint_parts;
 	WardenText	chain;			/* as in WardenAccess, of what is refused: the last line of DETAIL; NULL where there is none */
+	/*
+	 * After so many more rows, returned or changed by the statement or by what runs below it, the verdict may be another:
+	 * it is to be asked for again, with the rows counted by then. 0: no number of rows changes it.
+	 */
+	int64_t		rows_left;
 } WardenVerdict;
 
 /*
@@ -124,6 +129,9 @@ bool		warden_explain(const WardenSession *WARDEN_NONNULL session,
  * self-protection is not in it, it holds always.
  */
 WardenClasses warden_policy_classes(void);
+
+/* The classes for which a guard in force has max_rows; 0: rows need not be counted. */
+WardenClasses warden_policy_limited(void);
 
 /* The classes that a name of the list in `statements` stands for (`write`: four of them); 0 where it names none. */
 WardenClasses warden_class_named(WardenText name);

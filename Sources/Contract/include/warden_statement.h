@@ -117,6 +117,29 @@ typedef enum WardenParameterMode
 	WARDEN_PARAMETERS_FULL = 2
 } WardenParameterMode;
 
+/*
+ * Rows that were changed within the client's statement by statements of these classes, and by what ran below them
+ * (cascades, triggers, functions): rows of one object, of a schema (catalog == pg_namespace), or all (catalog and oid 0).
+ * A row counts once for each object that such a statement names, once for its own table and that table's parents.
+ */
+typedef struct WardenTally
+{
+	uint32_t	catalog;
+	uint32_t	oid;
+	WardenClasses classes;		/* all that the statements around the change have in common with the object */
+	int64_t		rows;
+} WardenTally;
+
+/* Rows counted so far, for guards with max_rows. */
+typedef struct WardenRows
+{
+	int64_t		returned;		/* by the statement to whom it runs for */
+	int64_t		changed;		/* by the statement and all that runs below it, temporary tables left out */
+	int64_t		changed_itself; /* by the statement alone, rows of temporary tables and views too */
+	const WardenTally *WARDEN_NULLABLE tallies;
+	int64_t		tally_count;
+} WardenRows;
+
 typedef struct WardenStatement
 {
 	WardenClasses classes;		/* of the statement as a whole and of every access, together */
@@ -125,6 +148,8 @@ typedef struct WardenStatement
 	int64_t		access_count;
 	/* DROP EXTENSION pg_warden and what it takes along */
 	bool		drops_extension;
+	/* NULL: the statement has not begun, and nothing is counted yet */
+	const WardenRows *WARDEN_NULLABLE rows;
 } WardenStatement;
 
 typedef enum WardenMode

@@ -45,7 +45,7 @@ SELECT warden.guard('g', 'block', '{delet}');
 SELECT warden.guard('g', 'block', '{delete}', '{}');
 SELECT warden.guard(NULL, 'block', '{delete}');
 SELECT warden.guard('g', 'block', '{delete}', '{shop.orders}', '{somebody}');
-SELECT warden.guard('g', 'block', '{delete}', max_rows => 10);
+SELECT warden.guard('g', 'block', '{delete}', max_rows => -1);
 SELECT warden.guard('g', 'block', '{delete}', networks => '{}');
 SELECT warden.guard('g', 'block', '{delete}', hours => '8-16');
 SELECT warden.guard('g', 'block', '{delete}', hours => '08:00-16:00 Europe/Oslo1');
