@@ -79,9 +79,9 @@ find_pgbouncer() {
     [[ -z $bouncer ]] || return 0
     # taken apart rather than installed: the package starts a service
     mkdir -p "$work/debs" && (cd "$work/debs" && apt-get download pgbouncer libevent-2.1-7 libc-ares2 &&
-        for package in *.deb; do dpkg -x "$package" root; done) >/dev/null 2>&1 || return 1
-    bouncer=$work/debs/root/usr/sbin/pgbouncer
-    libraries=$(dirname "$(find "$work/debs/root" -name 'libevent-2.1.so*' | head -1)")
+        for package in *.deb; do dpkg -x "$package" tree; done) >/dev/null 2>&1 || return 1
+    bouncer=$work/debs/tree/usr/sbin/pgbouncer
+    libraries=$(dirname "$(find "$work/debs/tree" -name 'libevent-2.1.so*' | head -1)")
 }
 
 test_pgbouncer() {
