@@ -83,6 +83,22 @@ CREATE TABLE warden.exemption_policy (
 );
 COMMENT ON TABLE warden.exemption_policy IS 'Who sees real values; written by warden.exempt() and warden.revoke_exemption() only';
 
+CREATE TABLE warden.label_policy (
+    relation    regclass NOT NULL,
+    -- the OID of the relation when the row was written; another one after a restore: then column_name tells which column
+    -- is meant, attnum else
+    made_for    oid NOT NULL,
+    -- 0: every column of the relation, later ones too
+    attnum      int2 NOT NULL,
+    column_name name NOT NULL,
+    label       text NOT NULL,
+    source      text NOT NULL CHECK (source IN ('declared', 'discovered', 'derived')),
+    made_by     name NOT NULL DEFAULT SESSION_USER,
+    made_at     timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    PRIMARY KEY (relation, attnum, label)
+);
+COMMENT ON TABLE warden.label_policy IS 'What columns hold; written by warden.label() and warden.unlabel() only';
+
 -- Policies are few and read whole: kept in line, so that loading them needs no snapshot of its own.
 ALTER TABLE warden.guard_policy ALTER statements SET STORAGE MAIN, ALTER objects SET STORAGE MAIN,
     ALTER relations SET STORAGE MAIN, ALTER subjects SET STORAGE MAIN, ALTER environments SET STORAGE MAIN,
@@ -90,10 +106,12 @@ ALTER TABLE warden.guard_policy ALTER statements SET STORAGE MAIN, ALTER objects
     ALTER reviewers SET STORAGE MAIN;
 ALTER TABLE warden.exemption_policy ALTER subjects SET STORAGE MAIN, ALTER targets SET STORAGE MAIN,
     ALTER relations SET STORAGE MAIN;
+ALTER TABLE warden.label_policy ALTER label SET STORAGE MAIN;
 
 SELECT pg_catalog.pg_extension_config_dump('warden.guard_policy', 'WHERE NOT builtin');
 SELECT pg_catalog.pg_extension_config_dump('warden.mask_policy', '');
 SELECT pg_catalog.pg_extension_config_dump('warden.exemption_policy', '');
+SELECT pg_catalog.pg_extension_config_dump('warden.label_policy', '');
 SELECT pg_catalog.pg_extension_config_dump('warden.exemption_id', '');
 
 INSERT INTO warden.guard_policy
@@ -124,7 +142,21 @@ CREATE VIEW warden.exemptions AS
       FROM warden.exemption_policy;
 COMMENT ON VIEW warden.exemptions IS 'Who sees real values of masked columns, until when and why';
 
-GRANT SELECT ON warden.guards, warden.masks, warden.exemptions TO warden_admin, warden_reviewer, warden_auditor;
+CREATE VIEW warden.labels AS
+    SELECT pg_catalog.format('%I.%I.%I', n.nspname, c.relname, a.attname) AS "column", l.label, l.source,
+           pg_catalog.format(CASE l.attnum WHEN 0 THEN '%I.%I' ELSE '%I.%I.%I' END, n.nspname, c.relname, a.attname) AS target,
+           l.relation, l.made_by, l.made_at
+      FROM warden.label_policy l
+      JOIN pg_catalog.pg_class c ON c.oid = l.relation
+      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+       AND CASE WHEN l.attnum = 0 THEN true WHEN l.made_for = c.oid THEN a.attnum = l.attnum
+                ELSE a.attname = l.column_name END;
+COMMENT ON VIEW warden.labels IS
+'Every labelled column: its label, where that comes from (declared, discovered, derived), and the target it was given to. '
+'Columns of the same name in parents and children of the table carry it too';
+
+GRANT SELECT ON warden.guards, warden.masks, warden.exemptions, warden.labels TO warden_admin, warden_reviewer, warden_auditor;
 
 CREATE FUNCTION warden.guard(
     name text, action text, statements text[],
@@ -181,12 +213,28 @@ CREATE FUNCTION warden.exempt(subjects text[], targets text[] DEFAULT '{*}', unt
                               reason text DEFAULT NULL) RETURNS bigint
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'warden_sql_exempt';
 COMMENT ON FUNCTION warden.exempt IS
-'Lets subjects see real values of targets (*, schema.*, schema.table, schema.table.column), until a time or for good; '
+'Lets subjects see real values of targets (*, schema.*, schema.table, schema.table.column, label:pii.*), until a time or for good; '
 'returns the number to revoke it by';
 
 CREATE FUNCTION warden.revoke_exemption(id bigint) RETURNS boolean
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'warden_sql_revoke_exemption';
 COMMENT ON FUNCTION warden.revoke_exemption IS 'Ends an exemption; false where there was none of that number';
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- Labels
+-- ---------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION warden.label(target text, label text) RETURNS void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'warden_sql_label';
+COMMENT ON FUNCTION warden.label IS
+'Says what a column holds: a label of dotted lower-case words such as pii.email or secret.token. Guards and exemptions name '
+'labels (label:pii.*), the audit tells them, and leaves values of labelled columns out. The target is schema.table.column, or '
+'schema.table for each of its columns, later ones too. A column can have several labels; they follow its renames';
+
+CREATE FUNCTION warden.unlabel(target text, label text DEFAULT NULL) RETURNS boolean
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'warden_sql_unlabel';
+COMMENT ON FUNCTION warden.unlabel IS
+'Takes a label off the target that it was given to, or all of them where none is named; false where there was none';
 
 -- ---------------------------------------------------------------------------------------------------------------
 -- Audit
@@ -386,11 +434,12 @@ COMMENT ON VIEW warden.audit_log IS
 CREATE VIEW warden.audit_access AS
     -- Most records have their list in the shape that they share: it is unpacked once per shape, not once per record.
     SELECT r.seq, a.relation, a.oid AS relation_oid, a.action,
-           a.columns, a.masked_columns, NULL::text[] AS labels, a.via,
+           a.columns, a.masked_columns, COALESCE(a.labels, '{}') AS labels, a.via,
            r.at, c.session_user_name::name AS session_user_name, c.role_name::name AS role_name, c.identity
       FROM warden.audit_shape s
      CROSS JOIN LATERAL pg_catalog.json_to_recordset(s.access::json)
-           AS a(relation text, oid oid, kind text, action text, columns text[], masked_columns text[], via text)
+           AS a(relation text, oid oid, kind text, action text, columns text[], masked_columns text[], labels text[],
+             via text)
       JOIN warden.audit_record r ON r.shape = s.id AND r.event <> 't'
       LEFT JOIN warden.audit_context c ON c.id = r.context
      WHERE s.access IS NOT NULL
@@ -398,16 +447,17 @@ CREATE VIEW warden.audit_access AS
     -- The rest: a list that came for the first time; and what a statement was found to reach while it ran, which came in a
     -- record of its own that names the statement's.
     SELECT CASE WHEN r.event = 't' THEN r.request_id ELSE r.seq END, a.relation, a.oid, a.action, a.columns,
-           a.masked_columns, NULL::text[], a.via,
+           a.masked_columns, COALESCE(a.labels, '{}'), a.via,
            r.at, c.session_user_name::name, c.role_name::name, c.identity
       FROM warden.audit_record r
       JOIN warden.audit_shape s ON s.id = r.shape
      CROSS JOIN LATERAL pg_catalog.json_to_recordset(COALESCE(r.access, s.access)::json)
-           AS a(relation text, oid oid, kind text, action text, columns text[], masked_columns text[], via text)
+           AS a(relation text, oid oid, kind text, action text, columns text[], masked_columns text[], labels text[],
+             via text)
       LEFT JOIN warden.audit_context c ON c.id = r.context
      WHERE (r.event = 't' OR r.access IS NOT NULL) AND (r.event <> 't' OR r.request_id IS NOT NULL);
 COMMENT ON VIEW warden.audit_access IS
-'What each recorded statement touched: a row per relation and action, with the columns, and those seen masked';
+'What each recorded statement touched: a row per relation and action, with the columns, those seen masked, and their labels';
 
 GRANT SELECT ON warden.audit_log, warden.audit_access TO warden_auditor;
 
@@ -516,7 +566,7 @@ DO $$
 DECLARE
     own text;
 BEGIN
-    FOREACH own IN ARRAY ARRAY['guard_policy', 'mask_policy', 'exemption_policy', 'audit_context', 'audit_shape', 'audit_record',
+    FOREACH own IN ARRAY ARRAY['guard_policy', 'mask_policy', 'exemption_policy', 'label_policy', 'audit_context', 'audit_shape', 'audit_record',
                                'audit_chain', 'audit_retained', 'audit_loose'] LOOP
         EXECUTE pg_catalog.format('CREATE TRIGGER protect_rows BEFORE INSERT OR UPDATE OR DELETE ON warden.%I '
                                   'FOR EACH ROW EXECUTE FUNCTION warden.protect_rows()', own);
@@ -550,6 +600,7 @@ GRANT EXECUTE ON FUNCTION
     warden.guard(text, text, text[], text[], text[], text[], cidr[], text, bigint, text[], int, text, int),
     warden.unguard(text), warden.mask(text, text, jsonb), warden.unmask(text),
     warden.exempt(text[], text[], timestamptz, text), warden.revoke_exemption(bigint),
+    warden.label(text, text), warden.unlabel(text, text),
     warden.break_glass(text, interval), warden.break_glass_end(), warden.status(), warden.audit_digest(),
     warden.retain(interval)
     TO warden_admin;

@@ -380,7 +380,11 @@ warden_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int s
 		return;
 	collect(access, class_id, object_id, sub_id, arg);
 	if (access == OAT_DROP)
+	{
 		dropped(class_id, object_id, sub_id, ((ObjectAccessDrop *) arg)->dropflags);
+		if (class_id == RelationRelationId && warden_any_labels)
+			warden_labels_forget(object_id, (AttrNumber) sub_id);
+	}
 	else if (access == OAT_TRUNCATE)
 		truncated(object_id);
 	else if (access == OAT_POST_CREATE)

@@ -61,7 +61,7 @@ relation_changed(Datum arg, Oid relid)
 	(void) arg;
 	warden_objects_invalidate(relid);
 	if (relid == InvalidOid || relid == warden_catalog.guard_policy || relid == warden_catalog.mask_policy ||
-		relid == warden_catalog.exemption_policy)
+		relid == warden_catalog.exemption_policy || relid == warden_catalog.label_policy)
 		warden_policy_stale = true;
 }
 
@@ -115,6 +115,7 @@ look(void)
 	found.guard_policy = get_relname_relid("guard_policy", found.schema);
 	found.mask_policy = get_relname_relid("mask_policy", found.schema);
 	found.exemption_policy = get_relname_relid("exemption_policy", found.schema);
+	found.label_policy = get_relname_relid("label_policy", found.schema);
 	found.audit_chain = get_relname_relid("audit_chain", found.schema);
 	found.audit_context = get_relname_relid("audit_context", found.schema);
 	found.audit_shape = get_relname_relid("audit_shape", found.schema);

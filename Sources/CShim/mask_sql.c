@@ -5,7 +5,6 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
@@ -13,12 +12,10 @@
 #include "mask_definition.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
-#include "storage/lmgr.h"
+#include "target.h"
 #include "utils/inval.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
-#include "utils/varlena.h"
 
 PG_FUNCTION_INFO_V1(warden_sql_mask);
 PG_FUNCTION_INFO_V1(warden_sql_unmask);
@@ -26,22 +23,6 @@ PG_FUNCTION_INFO_V1(warden_sql_mask_partial);
 PG_FUNCTION_INFO_V1(warden_sql_mask_email);
 
 /* --- targets --- */
-
-typedef struct Target
-{
-	Oid			relation;
-	AttrNumber	column;
-	char	   *name;
-} Target;
-
-static void
-bad_target(const char *target)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("target \"%s\" is not a column", target),
-			 errhint("Write 'schema.table.column'; names with capitals or dots in double quotes.")));
-}
 
 static bool
 is_table(Oid relation)
@@ -52,26 +33,16 @@ is_table(Oid relation)
 		kind == RELKIND_FOREIGN_TABLE;
 }
 
-/* Locks the table against changes of its columns while the view is made. */
-static Target
+static WardenTarget
 find_target(const char *text)
 {
-	Target		target = {0};
-	List	   *parts;
-	RangeVar   *name;
+	WardenTarget target;
 
 	if (strncmp(text, "label:", 6) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("labels are not available in this version"), errhint("Write 'schema.table.column'.")));
-	if (!SplitIdentifierString(pstrdup(text), '.', &parts) || list_length(parts) != 3)
-		bad_target(text);
-	name = makeRangeVar(linitial(parts), lsecond(parts), -1);
-	target.relation = RangeVarGetRelid(name, ShareUpdateExclusiveLock, true);
-	if (!OidIsValid(target.relation))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("table of target \"%s\" does not exist", text),
-				 errhint("Write 'schema.table.column'; names with capitals or dots in double quotes.")));
+				 errmsg("masks by label are not available in this version"), errhint("Write 'schema.table.column'.")));
+	target = warden_target_relation(text, false);
 	if (OidIsValid(warden_topmost(target.relation)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -86,12 +57,7 @@ find_target(const char *text)
 				 errmsg("target \"%s\" cannot be masked", text),
 				 errdetail("Masks are for columns of tables, partitioned tables, materialized views and foreign tables."),
 				 errhint("Mask the table that a view reads: it is masked through the view as well.")));
-	target.column = get_attnum(target.relation, lthird(parts));
-	if (target.column <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("column of target \"%s\" does not exist", text),
-				 errhint("Write 'schema.table.column'; names with capitals or dots in double quotes.")));
-	target.name = get_attname(target.relation, target.column, false);
+	warden_target_column(&target);
 	return target;
 }
 
@@ -99,7 +65,7 @@ find_target(const char *text)
 
 typedef struct MaskWork
 {
-	Target		target;
+	WardenTarget target;
 	char	   *method;
 	Jsonb	   *options;
 	char	   *expression;

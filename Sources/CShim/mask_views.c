@@ -438,6 +438,8 @@ keep_masks(void *arg)
 							"SELECT inhparent FROM above) ON CONFLICT DO NOTHING", 2, types, values, NULL) > 0)
 		warden_mask_view_build(leaving->child);
 	CacheInvalidateRelcacheByRelid(warden_catalog.mask_policy);
+	if (warden_any_labels)
+		warden_labels_keep(leaving->child, leaving->parent);
 }
 
 static void
@@ -457,7 +459,7 @@ warden_masks_leaving(Node *utility)
 	List	   *leavers = NIL;
 	ListCell   *cell;
 
-	if (!warden_any_masks || !IsA(utility, AlterTableStmt))
+	if ((!warden_any_masks && !warden_any_labels) || !IsA(utility, AlterTableStmt))
 		return NIL;
 	foreach(cell, ((AlterTableStmt *) utility)->cmds)
 	{

@@ -3,7 +3,7 @@
  * relation, or an ancestor of it, has changed. An entry is used within one statement only, so a rebuild may free
  * what an earlier one allocated.
  */
-#include "shim.h"
+#include "labels.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -57,6 +57,21 @@ concerns(const WardenRelation *entry, Oid relid)
 	return false;
 }
 
+/* Parents carry the labels of their children. */
+static void
+invalidate_ancestors(Oid relid)
+{
+	WardenRelation *entry = hash_search(relations, &relid, HASH_FIND, NULL);
+
+	for (int64_t i = 0; entry != NULL && entry->valid && i < entry->object.ancestor_count; i++)
+	{
+		WardenRelation *ancestor = hash_search(relations, &entry->object.ancestors[i], HASH_FIND, NULL);
+
+		if (ancestor != NULL)
+			ancestor->valid = false;
+	}
+}
+
 void
 warden_objects_invalidate(Oid relid)
 {
@@ -65,6 +80,8 @@ warden_objects_invalidate(Oid relid)
 
 	if (relations == NULL)
 		return;
+	if (warden_any_labels && relid != InvalidOid)
+		invalidate_ancestors(relid);
 	hash_seq_init(&scan, relations);
 	while ((entry = hash_seq_search(&scan)) != NULL)
 		if (entry->valid && concerns(entry, relid))
@@ -195,6 +212,65 @@ fill_masked(WardenRelation *entry)
 	}
 }
 
+/* Masked ones and labelled ones, each once. */
+static void
+fill_sensitive(WardenRelation *entry, int16_t *columns)
+{
+	int			count = 0;
+	int			kept = 0;
+
+	for (int i = 0; i < entry->masked_count; i++)
+		columns[count++] = entry->masked[i];
+	for (int64_t i = 0; i < entry->object.label_count; i++)
+		columns[count++] = entry->object.labels[i].column;
+	qsort(columns, count, sizeof(int16_t), warden_ascending);
+	for (int i = 0; i < count; i++)
+		if (kept == 0 || columns[kept - 1] != columns[i])
+			columns[kept++] = columns[i];
+	entry->sensitive = columns;
+	entry->sensitive_count = kept;
+}
+
+/* A copy of the labels and their texts, which are the same for all columns of a label. */
+static WardenColumnLabel *
+take_labels(char **chunk, const WardenColumnLabel *labels, int count)
+{
+	WardenColumnLabel *copy = take(chunk, sizeof(WardenColumnLabel) * count);
+
+	for (int i = 0; i < count; i++)
+	{
+		copy[i] = labels[i];
+		copy[i].label = i > 0 && copy[i - 1].number == labels[i].number ? copy[i - 1].label :
+			take_text(chunk, (const char *) labels[i].label.bytes);
+	}
+	return copy;
+}
+
+/* The labels of its columns, and with the masked ones what is not to be in the audit. */
+static void
+fill_labels(WardenRelation *entry, bool has_children)
+{
+	int			count;
+	const WardenColumnLabel *labels = warden_labels_of(entry, has_children, &count);
+	Size		size = MAXALIGN(sizeof(WardenColumnLabel) * count) + count * MAXALIGN(NAMEDATALEN) +
+		MAXALIGN(sizeof(int16_t) * (count + entry->masked_count));
+	char	   *chunk;
+
+	if (entry->label_chunk != NULL)
+		pfree(entry->label_chunk);
+	entry->label_chunk = NULL;
+	entry->object.labels = NULL;
+	entry->object.label_count = 0;
+	entry->sensitive = entry->masked;
+	entry->sensitive_count = entry->masked_count;
+	if (count == 0)
+		return;
+	chunk = entry->label_chunk = MemoryContextAlloc(TopMemoryContext, size);
+	entry->object.labels = take_labels(&chunk, labels, count);
+	entry->object.label_count = count;
+	fill_sensitive(entry, take(&chunk, sizeof(int16_t) * (count + entry->masked_count)));
+}
+
 static Size
 encoded_size(int natts)
 {
@@ -263,17 +339,20 @@ build(WardenRelation *entry)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(entry->oid));
 	List	   *ancestors;
+	bool		has_children;
 
 	if (!HeapTupleIsValid(tuple))
 		return NULL;
 	ancestors = ancestors_of(entry->oid);
 	fill(entry, tuple, ancestors);
+	has_children = ((Form_pg_class) GETSTRUCT(tuple))->relhassubclass;
 	ReleaseSysCache(tuple);
 	entry->maskable = is_masked_source(entry->oid);
 	for (int64_t i = 0; i < entry->object.ancestor_count && !entry->maskable; i++)
 		entry->maskable = is_masked_source(entry->object.ancestors[i]);
 	if (entry->maskable)
 		fill_masked(entry);
+	fill_labels(entry, has_children);
 	entry->valid = true;
 	return entry;
 }
@@ -289,6 +368,9 @@ warden_relation(Oid relid)
 	{
 		entry->valid = false;
 		entry->chunk = NULL;
+		entry->label_chunk = NULL;
+		entry->object.labels = NULL;
+		entry->object.label_count = 0;
 	}
 	if (likely(entry->valid))
 		return entry;

@@ -75,8 +75,18 @@ static void
 add_columns(WardenAccess *access, WardenPermissions *permissions)
 {
 	add_set(&access->read_columns, &access->read_count, permissions->selectedCols);
-	add_set(&access->written_columns, &access->written_count, permissions->insertedCols);
-	add_set(&access->written_columns, &access->written_count, permissions->updatedCols);
+	if (permissions->insertedCols == NULL && permissions->updatedCols == NULL)
+		return;
+	add_set(&access->inserted_columns, &access->inserted_count, permissions->insertedCols);
+	add_set(&access->updated_columns, &access->updated_count, permissions->updatedCols);
+	if (access->inserted_count == 0 || access->updated_count == 0)
+	{
+		access->written_columns = access->inserted_count > 0 ? access->inserted_columns : access->updated_columns;
+		access->written_count = access->inserted_count + access->updated_count;
+	}
+	else
+		access->written_columns = merge_columns(access->inserted_columns, access->inserted_count, access->updated_columns,
+												access->updated_count, &access->written_count);
 }
 
 /* --- does a condition keep rows out? --- */
@@ -504,11 +514,11 @@ add_relation(WardenFacts *facts, PlannedStmt *plan, RangeTblEntry *rte)
 		facts->statement.classes |= WARDEN_CLASS_UPDATE;
 	}
 	add_columns(access, permissions);
-	if (relation->maskable && access->read_count > 0)
-	{
-		warden_masked_read();
+	if (relation->sensitive_count == 0 || access->read_count == 0)
+		return;
+	warden_masked_read();
+	if (relation->maskable)
 		warden_facts_masked(access, relation);
-	}
 }
 
 /* What OLD and NEW of a rule's action stand for is not touched by the action. */

@@ -14,6 +14,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "labels.h"
 #include "policy_rows.h"
 #include "storage/lmgr.h"
 #include "storage/smgr.h"
@@ -342,6 +343,16 @@ read_mask(Datum *values, bool *nulls)
 }
 
 static void
+read_label(Datum *values, bool *nulls)
+{
+	WardenLabelRow row = {DatumGetObjectId(values[0]), DatumGetObjectId(values[1]), DatumGetInt16(values[2]),
+	NameStr(*DatumGetName(values[3])), TextDatumGetCString(values[4])};
+
+	(void) nulls;
+	warden_labels_add(&row);
+}
+
+static void
 load_rows(void)
 {
 	rows_refused = false;
@@ -355,6 +366,9 @@ load_rows(void)
 	warden_mask_count = 0;
 	warden_masks = MemoryContextAlloc(TopMemoryContext, sizeof(WardenMaskEntry));
 	each_row(warden_catalog.mask_policy, read_mask);
+	warden_labels_begin();
+	each_row(warden_catalog.label_policy, read_label);
+	warden_labels_commit();
 	if (rows_refused)
 		SWIFT(warden_policy_discard());
 	else

@@ -129,6 +129,19 @@ copied(WardenText text)
 	return (WardenText) {(const uint8_t *) warden_cstring(text), text.length};
 }
 
+static const WardenColumnLabel *
+copied_labels(const WardenObject *object)
+{
+	WardenColumnLabel *labels = palloc(sizeof(WardenColumnLabel) * (object->label_count + 1));
+
+	for (int64_t i = 0; i < object->label_count; i++)
+	{
+		labels[i] = object->labels[i];
+		labels[i].label = copied(labels[i].label);
+	}
+	return labels;
+}
+
 /* Columns have to be named where some are dropped. */
 static void
 copy_object(ReachedObject *reached, const WardenObject *object)
@@ -142,12 +155,16 @@ copy_object(ReachedObject *reached, const WardenObject *object)
 	reached->object.encoded = warden_text(NULL);
 	reached->object.ancestors = NULL;
 	reached->object.ancestor_count = 0;
+	reached->object.labels = NULL;
+	reached->object.label_count = 0;
 	if (reached->column_count == 0)
 	{
 		reached->object.columns = NULL;
 		reached->object.column_count = 0;
 		return;
 	}
+	reached->object.labels = copied_labels(object);
+	reached->object.label_count = object->label_count;
 	columns = palloc(sizeof(WardenText) * object->column_count);
 	for (int64_t i = 0; i < object->column_count; i++)
 		columns[i] = copied(object->columns[i]);

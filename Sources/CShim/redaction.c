@@ -1,10 +1,10 @@
 /*
- * Which literals and parameters of a statement are values of masked columns: compared with one, part of an expression
- * with one, or stored into one. Decided on the query tree when it is planned, where literals still have their place in the
- * text; noted in the plan, so that it holds for each execution. Whoever reads the audit may not be exempt: it does not
- * matter whether this session sees the column masked.
+ * Which literals and parameters of a statement are values of sensitive columns (masked ones, and those that carry a
+ * label): compared with one, part of an expression with one, or stored into one. Decided on the query tree when it is
+ * planned, where literals still have their place in the text; noted in the plan, so that it holds for each execution.
+ * Whoever reads the audit may not be exempt: it does not matter whether this session sees the column masked.
  *
- * Conditions are judged between AND, OR and NOT: what stands together with a masked column there is redacted whole. Where
+ * Conditions are judged between AND, OR and NOT: what stands together with a sensitive column there is redacted whole. Where
  * a column comes from a subquery, a CTE, a join or VALUES, it is followed there.
  */
 #include "shim.h"
@@ -43,16 +43,22 @@ static bool redact(Node *node, Walk *walk);
 static void walk_query(Query *query, Walk *walk);
 
 static bool
-column_is_masked(Oid relid, AttrNumber attno)
+column_is_sensitive(Oid relid, AttrNumber attno)
 {
 	WardenRelation *relation = warden_relation(relid);
 
-	if (relation == NULL || !relation->maskable)
+	if (relation == NULL)
 		return false;
-	for (int i = 0; i < relation->masked_count; i++)
-		if (attno == 0 || relation->masked[i] == attno)
+	for (int i = 0; i < relation->sensitive_count; i++)
+		if (attno == 0 || relation->sensitive[i] == attno)
 			return true;
 	return false;
+}
+
+static bool
+anything_sensitive(void)
+{
+	return warden_any_masks || warden_any_labels;
 }
 
 static bool
@@ -183,7 +189,7 @@ entry_of(const Var *var, Walk *walk, Scope **scope)
 	return rt_fetch(var->varno, (*scope)->query->rtable);
 }
 
-/* --- does an expression read a masked column? --- */
+/* --- does an expression read a sensitive column? --- */
 
 static bool
 touches_var(const Var *var, Walk *walk)
@@ -194,7 +200,7 @@ touches_var(const Var *var, Walk *walk)
 	if (rte == NULL || too_far(walk))
 		return walk->found->everything;
 	if (rte->rtekind == RTE_RELATION)
-		return column_is_masked(rte->relid, var->varattno);
+		return column_is_sensitive(rte->relid, var->varattno);
 	return visit_behind(rte, scope, var->varattno, touches, walk);
 }
 
@@ -300,7 +306,7 @@ is_multiple_assignment(Node *node, void *unused)
 	return expression_tree_walker(node, is_multiple_assignment, unused);
 }
 
-/* What is stored into masked columns. */
+/* What is stored into sensitive columns. */
 static void
 judge_assignments(List *targets, Oid relid, Walk *walk)
 {
@@ -311,7 +317,7 @@ judge_assignments(List *targets, Oid relid, Walk *walk)
 	{
 		TargetEntry *entry = lfirst(cell);
 
-		if (entry->resjunk || !column_is_masked(relid, entry->resno))
+		if (entry->resjunk || !column_is_sensitive(relid, entry->resno))
 			continue;
 		(void) redact((Node *) entry->expr, walk);
 		multiple |= is_multiple_assignment((Node *) entry->expr, NULL);
@@ -413,15 +419,15 @@ walk_query(Query *query, Walk *walk)
 }
 
 static bool
-has_masked_relation(Node *node, void *unused)
+has_sensitive_relation(Node *node, void *unused)
 {
 	if (node == NULL)
 		return false;
 	if (IsA(node, RangeTblEntry))
-		return ((RangeTblEntry *) node)->rtekind == RTE_RELATION && column_is_masked(((RangeTblEntry *) node)->relid, 0);
+		return ((RangeTblEntry *) node)->rtekind == RTE_RELATION && column_is_sensitive(((RangeTblEntry *) node)->relid, 0);
 	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, has_masked_relation, unused, QTW_EXAMINE_RTES_BEFORE);
-	return expression_tree_walker(node, has_masked_relation, unused);
+		return query_tree_walker((Query *) node, has_sensitive_relation, unused, QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, has_sensitive_relation, unused);
 }
 
 void
@@ -429,7 +435,7 @@ warden_redaction_find(WardenRedaction *redaction, Query *query)
 {
 	Walk		walk = {.found = redaction};
 
-	if (warden_any_masks && has_masked_relation((Node *) query, NULL))
+	if (anything_sensitive() && has_sensitive_relation((Node *) query, NULL))
 		walk_query(query, &walk);
 }
 
@@ -529,7 +535,7 @@ raw_literals(Node *node, WardenRedaction *redaction)
 	return raw_expression_tree_walker(node, raw_literals, redaction);
 }
 
-/* The arguments of EXECUTE for parameters that the prepared statement uses for masked columns. */
+/* The arguments of EXECUTE for parameters that the prepared statement uses for sensitive columns. */
 static void
 find_in_execute(WardenRedaction *redaction, const ExecuteStmt *stmt)
 {
@@ -651,7 +657,7 @@ warden_redaction_of_utility(WardenSource *source, const PlannedStmt *pstmt, cons
 	WardenRedaction redaction = {0};
 	WardenFrame frame;
 
-	if (!warden_any_masks)
+	if (!anything_sensitive())
 		return;
 	warden_frame_enter(&frame, NULL, NULL);
 	PG_TRY();

@@ -107,6 +107,7 @@ typedef struct WardenCatalog
 	Oid			guard_policy;
 	Oid			mask_policy;
 	Oid			exemption_policy;
+	Oid			label_policy;
 	Oid			audit_chain;
 	Oid			audit_context;
 	Oid			audit_shape;
@@ -143,6 +144,10 @@ typedef struct WardenRelation
 	char	   *chunk;			/* holds all that object points to */
 	int16_t    *masked;			/* its masked columns, ascending */
 	int			masked_count;
+	/* those whose values are not to be in the audit, masked or labelled; ascending */
+	int16_t    *sensitive;
+	int			sensitive_count;
+	char	   *label_chunk;	/* holds object.labels and sensitive, where there are labels */
 } WardenRelation;
 
 extern WardenRelation *warden_relation(Oid relid);
@@ -234,6 +239,15 @@ typedef struct WardenMaskEntry
 extern WardenMaskEntry *warden_masks;
 extern int	warden_mask_count;
 
+/* --- labels.c --- */
+extern bool warden_any_labels;
+/* A relation, or one of its columns (else 0), is being dropped: its labels go with it. */
+extern void warden_labels_forget(Oid relation, AttrNumber column);
+/* A utility statement has been executed: where it renamed a column, the labels' rows learn its name. */
+extern void warden_labels_follow(Node *utility);
+/* A child that has left its parent keeps the labels it had through it. Inside warden_internal_run only. */
+extern void warden_labels_keep(Oid child, Oid parent);
+
 /* --- statement.c: facts in the making --- */
 typedef struct WardenFacts
 {
@@ -281,6 +295,10 @@ extern void warden_closure_truncate_facts(WardenFacts *facts, WardenClosure *clo
 extern void warden_reassign_facts(WardenFacts *facts, Oid role);
 /* access.c: what the fall of an object is to guards; 0: nothing, or it is a part of a relation. */
 extern WardenClasses warden_drop_classes(const ObjectAddress *object, bool named);
+/* Compares attribute numbers, for qsort. */
+extern int	warden_ascending(const void *a, const void *b);
+/* What is done to the relation is done to these of its columns, and to no others. */
+extern void warden_facts_columns(WardenFacts *facts, Oid relid, List *columns);
 
 /* --- decide.c --- */
 
@@ -313,6 +331,12 @@ extern void warden_utility_facts(WardenFacts *facts, PlannedStmt *pstmt, const c
 extern bool warden_utility_objects(WardenFacts *facts, Node *stmt);
 /* What the grammar's name means, found without locks; an OID of 0 where there is no such object. */
 extern ObjectAddress warden_object_named(ObjectType type, Node *name);
+
+/* --- utility_columns.c --- */
+/* The columns that a command of ALTER TABLE is about, one that it adds being behind the last; NIL: the table as a whole. */
+extern List *warden_command_columns(const WardenRelation *relation, AlterTableCmd *command);
+/* Notes, of a statement that is about some columns of a table, which; its access is there already. */
+extern void warden_utility_columns(WardenFacts *facts, Node *stmt);
 
 /* --- executor.c, utility.c, access.c, masking.c: the hooks --- */
 extern void warden_executor_install(void);
@@ -411,7 +435,7 @@ extern WardenText warden_source_digest(const WardenSource *source, int64 limit);
 
 /* --- redaction.c --- */
 
-/* What of a query's text and parameters is a value of a masked column. */
+/* What of a query's text and parameters is a value of a masked or labelled column. */
 typedef struct WardenRedaction
 {
 	List	   *locations;		/* bytes of the source text where such literals begin */

@@ -3,6 +3,7 @@
  */
 #include "shim.h"
 
+#include "catalog/pg_class.h"
 #include "utils/memutils.h"
 
 MemoryContext
@@ -166,6 +167,31 @@ warden_facts_relation(WardenFacts *facts, Oid relid, WardenClasses classes)
 
 	if (relation != NULL)
 		(void) warden_facts_access(facts, &relation->object, classes);
+}
+
+int
+warden_ascending(const void *a, const void *b)
+{
+	return *(const int16_t *) a - *(const int16_t *) b;
+}
+
+void
+warden_facts_columns(WardenFacts *facts, Oid relid, List *columns)
+{
+	int16_t    *written = MemoryContextAlloc(warden_statement_memory(), sizeof(int16_t) * (list_length(columns) + 1));
+	int			count = 0;
+	ListCell   *cell;
+
+	foreach(cell, columns)
+		written[count++] = (int16_t) lfirst_int(cell);
+	qsort(written, count, sizeof(int16_t), warden_ascending);
+	for (int i = 0; i < facts->count; i++)
+		if (facts->accesses[i].object->catalog == RelationRelationId && facts->accesses[i].object->oid == relid &&
+			facts->accesses[i].chain.bytes == NULL)
+		{
+			facts->accesses[i].written_columns = written;
+			facts->accesses[i].written_count = count;
+		}
 }
 
 WardenClasses

@@ -271,6 +271,7 @@ governed_utility(UtilityCall *call)
 		complete(call, &recorded, &reached, limited);
 		warden_mask_views_restore(views);
 		warden_masks_keep(leavers);
+		warden_labels_follow(call->pstmt->utilityStmt);
 	}
 	PG_FINALLY();
 	{

@@ -102,32 +102,6 @@ reassign_facts(WardenFacts *facts, ReassignOwnedStmt *stmt)
 		warden_reassign_facts(facts, get_rolespec_oid(lfirst(cell), true));
 }
 
-/* The column that a command of ALTER TABLE is about; 0 where it is about the table. */
-static AttrNumber
-altered_column(Oid relid, const AlterTableCmd *command)
-{
-	switch (command->subtype)
-	{
-		case AT_DropColumn:
-		case AT_AlterColumnType:
-		case AT_ColumnDefault:
-		case AT_SetNotNull:
-		case AT_DropNotNull:
-		case AT_SetStatistics:
-		case AT_SetOptions:
-		case AT_ResetOptions:
-		case AT_SetStorage:
-		case AT_SetCompression:
-		case AT_DropExpression:
-		case AT_AddIdentity:
-		case AT_SetIdentity:
-		case AT_DropIdentity:
-			return command->name ? Max(get_attnum(relid, command->name), 0) : 0;
-		default:
-			return 0;
-	}
-}
-
 static bool
 reads_column(Node *node, const char *name)
 {
@@ -159,9 +133,12 @@ wipes_column(Oid relid, const AlterTableCmd *command)
 }
 
 static void
-alter_command_facts(WardenFacts *facts, WardenClosure *closure, Oid relid, AlterTableCmd *command)
+alter_command_facts(WardenFacts *facts, WardenClosure *closure, WardenRelation *relation, AlterTableCmd *command)
 {
 	WardenClasses classes = WARDEN_CLASS_ALTER;
+	List	   *columns = warden_command_columns(relation, command);
+	Oid			relid = relation->oid;
+	ListCell   *cell;
 
 	if (command->subtype == AT_AttachPartition || command->subtype == AT_DetachPartition)
 		named_relation(facts, ((PartitionCmd *) command->def)->name, WARDEN_CLASS_ALTER);
@@ -169,9 +146,12 @@ alter_command_facts(WardenFacts *facts, WardenClosure *closure, Oid relid, Alter
 		named_relation(facts, (RangeVar *) command->def, WARDEN_CLASS_ALTER);
 	if (command->subtype == AT_DropColumn || wipes_column(relid, command))
 		classes |= WARDEN_CLASS_DROP_COLUMN;
-	warden_facts_column(facts, &warden_relation(relid)->object, classes, altered_column(relid, command));
-	if (command->subtype == AT_DropColumn && altered_column(relid, command) != 0)
-		warden_closure_root(closure, RelationRelationId, relid, altered_column(relid, command));
+	if (columns == NIL)
+		warden_facts_column(facts, &relation->object, classes, 0);
+	foreach(cell, columns)
+		warden_facts_column(facts, &relation->object, classes, lfirst_int(cell));
+	if (command->subtype == AT_DropColumn && columns != NIL)
+		warden_closure_root(closure, RelationRelationId, relid, linitial_int(columns));
 	if (command->subtype == AT_DropConstraint && command->name != NULL)
 		warden_closure_root(closure, ConstraintRelationId, get_relation_constraint_oid(relid, command->name, true), 0);
 }
@@ -194,7 +174,7 @@ alter_table_facts(WardenFacts *facts, AlterTableStmt *stmt)
 			closure = warden_closure(false);
 		if (command->behavior == DROP_CASCADE)
 			warden_closure_cascades(closure);
-		alter_command_facts(facts, closure, relid, command);
+		alter_command_facts(facts, closure, warden_relation(relid), command);
 	}
 	warden_closure_grow(closure);
 	warden_closure_facts(facts, closure);
@@ -231,6 +211,7 @@ copied_columns(WardenFacts *facts, CopyStmt *stmt)
 	/* 0 is the whole row */
 	if (stmt->attlist == NIL)
 		count = 1;
+	qsort(columns, count, sizeof(int16_t), warden_ascending);
 	if (stmt->is_from)
 	{
 		access->written_columns = columns;
@@ -239,11 +220,10 @@ copied_columns(WardenFacts *facts, CopyStmt *stmt)
 	}
 	access->read_columns = columns;
 	access->read_count = count;
-	if (relation->maskable)
-	{
+	if (relation->sensitive_count > 0)
 		warden_masked_read();
+	if (relation->maskable)
 		warden_facts_masked(access, relation);
-	}
 }
 
 static void
@@ -689,5 +669,6 @@ warden_utility_facts(WardenFacts *facts, PlannedStmt *pstmt, const char *query, 
 	warden_facts_begin(facts, tag);
 	*has_secret = carries_secret(stmt);
 	statement_facts(facts, stmt, tag);
+	warden_utility_columns(facts, stmt);
 	warden_facts_complete(facts);
 }

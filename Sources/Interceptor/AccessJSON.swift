@@ -40,6 +40,7 @@ struct AccessJSON {
     let kind = reader.view(Int(reader.number(UInt8.self)))
     let name = reader.view(Int(reader.number(UInt16.self)))
     let via = flags & AccessList.viaFlag != 0 ? reader.view(Int(reader.number(UInt16.self))) : .null
+    let labels = flags & AccessList.labelsFlag != 0 ? EncodedLabels(&reader) : EncodedLabels()
     let read = Int(reader.number(UInt16.self))
     let written = Int(reader.number(UInt16.self))
     let columns = reader
@@ -54,6 +55,7 @@ struct AccessJSON {
       let isWrite = AccessActions.writesColumns(action)
       let count = action == WARDEN_CLASS_READ ? read : isWrite ? written : 0
       writeColumns(columns, skip: isWrite ? read : 0, count: count)
+      if count > 0 { labels.write(forWrite: isWrite, into: &writer) }
       if !via.isNull { writeVia(via) }
       writer.append(0x7D)
       if writer.overflowed || writer.room < Self.ending {

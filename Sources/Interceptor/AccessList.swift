@@ -6,15 +6,17 @@ import Contract
 /// ```
 /// u16 entries here · u16 accesses of the statement · per entry:
 ///   u32 classes · u8 flags · u32 oid · u8 n + n bytes of kind · u16 n + n bytes of name · u16 n + n bytes of via
-///   (where the flags say so) · u16 columns read · u16 columns written · per column: u8 (length, 0x80 = masked) + name
+///   (where the flags say so) · labels (where the flags say so; AccessListLabels.swift) · u16 columns read · u16 columns written · per column: u8 (length, 0x80 = masked) + name
 /// ```
 enum AccessList {
   static let mostEntries = 64
   static let capacity = 8192
 
-  /// Flags of an entry: the object has more columns than there was room for; it was reached through another.
+  /// Flags of an entry: the object has more columns than there was room for; it was reached through another; some of
+  /// the columns carry labels.
   static let cutFlag: UInt8 = 1
   static let viaFlag: UInt8 = 2
+  static let labelsFlag: UInt8 = 4
 
   private static let listHeader = 4
   private static let entryHeader = 16
@@ -34,7 +36,7 @@ enum AccessList {
     var sum = listHeader
     for index in 0..<min(accesses.count, mostEntries) {
       guard let access = accesses.access(at: index) else { break }
-      sum &+= bound(access)
+      sum &+= bound(access) &+ boundOfLabels(access)
       if sum >= capacity { return capacity }
     }
     return sum
@@ -90,13 +92,18 @@ enum AccessList {
     let viaSize = via.count > 0 ? 2 &+ min(via.count, longestName) : 0
     let object = EncodedObject(access.encoded)
     guard writer.room >= entryFrame &+ viaSize &+ (object?.head.count ?? headSize(access)) else { return false }
-    let flags = via.count > 0 ? viaFlag : 0
+    var flags = via.count > 0 ? viaFlag : 0
     writer.append(native: access.classes)
     writer.append(flags)
     if let object { writer.append(object.head) } else { writeHead(access, into: &writer) }
     if via.count > 0 {
       writer.append(native: UInt16(truncatingIfNeeded: min(via.count, longestName)))
       writer.append(via.prefix(longestName))
+    }
+    let hasLabels = encodeLabels(access, into: &writer)
+    if hasLabels {
+      flags |= labelsFlag
+      writer.store(flags, at: start &+ 4)
     }
     let counts = writer.count
     writer.skip(4)
@@ -288,6 +295,9 @@ extension Lent<Int16> {
   var via: ByteView { unsafe ByteView(access.pointee.via) }
   var encoded: ByteView { unsafe ByteView(access.pointee.object.pointee.encoded) }
   var names: ColumnNames { unsafe ColumnNames(access.pointee.object) }
+  var labels: ColumnLabels {
+    unsafe ColumnLabels(Lent(access.pointee.object.pointee.labels, count: access.pointee.object.pointee.label_count))
+  }
   var read: Lent<Int16> { unsafe Lent(access.pointee.read_columns, count: access.pointee.read_count) }
   var written: Lent<Int16> { unsafe Lent(access.pointee.written_columns, count: access.pointee.written_count) }
   var masked: Lent<Int16> { unsafe Lent(access.pointee.masked_columns, count: access.pointee.masked_count) }

@@ -176,6 +176,26 @@ struct Search {
       consider(table, &act)
     }
     considerNames(object, &act)
+    if isAsked(policy.labelled, act) { considerLabels(object, &act) }
+  }
+
+  /// Rules for the labels that columns of the object carry.
+  private mutating func considerLabels(_ object: ObjectFacts, _ act: inout Act) {
+    guard let access = act.access else { return }
+    act.place = Place(catalog: object.catalog, oid: object.oid)
+    let labels = object.labels
+    var index = 0
+    while let group = labels.group(from: &index) {
+      for table in policy.tables(label: group.number) where isAsked(table, act) {
+        act.touch = act.touch ?? ColumnTouch(group, access)
+        consider(table, &act)
+      }
+      act.touch = nil
+    }
+  }
+
+  private func isAsked(_ table: RuleTable, _ act: Act) -> Bool {
+    table.classes & act.classes != 0 || (table.hasTags && tag != nil)
   }
 
   /// Rules for what did not exist when the policy was loaded.
@@ -195,7 +215,7 @@ struct Search {
   }
 
   private mutating func consider(_ table: RuleTable, _ act: inout Act) {
-    guard table.classes & act.classes != 0 || (table.hasTags && tag != nil) else { return }
+    guard isAsked(table, act) else { return }
     consider(table.general, &act, isForSubject: false, asUser: true)
     guard !table.byRole.isEmpty else { return }
     for role in session.roleMemberships {
@@ -227,11 +247,10 @@ struct Search {
     var classes = rule.classes & act.classes
     let isMeantByTag = rule.hasTags && isMeantByTag(entry, act)
     var column: Int16 = 0
-    if rule.column >= 0 {
-      guard let access = act.access, entry.objects.indices.contains(rule.column) else { return nil }
-      let touch = ColumnTouch(entry.objects[rule.column], access, isExact: act.isExact)
+    if act.touch != nil || rule.column >= 0 {
+      guard let touch = act.touch ?? touch(rule, entry, act) else { return nil }
       classes &= touch.classes
-      column = touch.column
+      column = touch.column(by: classes)
       guard classes != 0 || (isMeantByTag && touch.isTouched) else { return nil }
     }
     guard classes != 0 || isMeantByTag else { return nil }
@@ -246,6 +265,16 @@ struct Search {
     let next = left == .max ? left : left &+ 1
     rowsLeft = rowsLeft == 0 ? next : min(rowsLeft, next)
     return false
+  }
+
+  /// How the act touches the column that the rule names.
+  private func touch(_ rule: Rule, _ entry: Guard, _ act: Act) -> ColumnTouch? {
+    guard let access = act.access, entry.objects.indices.contains(rule.column) else { return nil }
+    let pattern = entry.objects[rule.column]
+    let number =
+      act.isExact && pattern.column != 0
+      ? pattern.column : access.object.column(named: pattern.columnName) ?? pattern.column
+    return number == 0 ? nil : ColumnTouch(CollectionOfOne(number), access)
   }
 
   private func isMeantByTag(_ entry: Guard, _ act: Act) -> Bool {
@@ -271,6 +300,8 @@ private struct Act {
   /// The rules at hand are for the very object, not for one that it inherits from or a name.
   var isExact = false
   var place = Place.everywhere
+  /// The rules at hand are for columns of a label: how the access touches those.
+  var touch: ColumnTouch?
   var finding: Finding?
 
   init(access: AccessFacts?, classes: WardenClasses) {
@@ -294,38 +325,53 @@ private struct Act {
   }
 }
 
-/// Whether, and by which classes, an access touches the column a rule is about.
-/// Reads (read, copy_out) touch the columns they read. Writes (insert, update, merge, copy_in) and changes of the
-/// definition (alter, drop_column) touch the columns written; where none are listed, all. Everything else (delete,
-/// truncate, drop, grant …) is done to every column.
+/// Whether, and by which classes, an access touches the columns that a rule is about.
+///
+/// Reads (read, copy_out) touch the columns they read. Writes (insert, update, merge, copy_in), changes of the
+/// definition (alter, drop_column, create, ddl) and grants touch the columns written; where none are listed, all.
+/// Everything else (delete, truncate, drop …) is done to every column.
 private struct ColumnTouch {
-  let column: Int16
-  private(set) var classes: WardenClasses = 0
-  private(set) var isTouched = false
+  private(set) var classes: WardenClasses
+  let isTouched: Bool
+  private let first: Int16
+  private let read: Int16
+  private let inserted: Int16
+  private let updated: Int16
 
-  init(_ pattern: ObjectPattern, _ access: AccessFacts, isExact: Bool) {
-    let number =
-      isExact && pattern.column != 0
-      ? pattern.column : access.object.column(named: pattern.columnName) ?? pattern.column
-    column = number
-    guard number != 0 else { return }
+  /// - Parameter columns: attribute numbers, ascending.
+  init(_ columns: some Sequence<Int16>, _ access: AccessFacts) {
+    first = columns.first { _ in true } ?? 0
+    read = access.readColumns.first(of: columns)
+    let written = access.writtenColumns
+    if access.insertedColumns.count > 0 || access.updatedColumns.count > 0 {
+      inserted = access.insertedColumns.first(of: columns)
+      updated = access.updatedColumns.first(of: columns)
+    } else {
+      inserted = written.count == 0 ? first : written.first(of: columns)
+      updated = inserted
+    }
     classes = ~(ColumnTouch.reading | ColumnTouch.writing)
-    let isRead = ColumnTouch.has(access.readColumns, number)
-    let isWritten = access.writtenColumns.count == 0 || ColumnTouch.has(access.writtenColumns, number)
-    if isRead { classes |= ColumnTouch.reading }
+    if read != 0 { classes |= ColumnTouch.reading }
     if access.readColumns.count == 0 { classes |= WARDEN_CLASS_COPY_OUT }
-    if isWritten { classes |= ColumnTouch.writing }
+    if inserted != 0 { classes |= ColumnTouch.inserting }
+    if updated != 0 { classes |= ColumnTouch.updating }
+    if inserted != 0 || updated != 0 { classes |= ColumnTouch.changing }
     isTouched = access.classes & classes != 0
   }
 
-  private static let reading: WardenClasses = WARDEN_CLASS_READ | WARDEN_CLASS_COPY_OUT
-
-  private static let writing: WardenClasses =
-    WARDEN_CLASS_INSERT | WARDEN_CLASS_UPDATE | WARDEN_CLASS_UPDATE_ALL | WARDEN_CLASS_MERGE | WARDEN_CLASS_COPY_IN
-    | WARDEN_CLASS_ALTER | WARDEN_CLASS_DROP_COLUMN
-
-  private static func has(_ columns: Lent<Int16>, _ column: Int16) -> Bool {
-    for entry in columns where entry == column || entry == 0 { return true }
-    return false
+  /// The column to name in what is told of these classes.
+  func column(by classes: WardenClasses) -> Int16 {
+    if classes & ColumnTouch.updating != 0 && updated != 0 { return updated }
+    if classes & (ColumnTouch.inserting | ColumnTouch.changing) != 0 && inserted != 0 { return inserted }
+    if classes & ColumnTouch.changing != 0 && updated != 0 { return updated }
+    return classes & ColumnTouch.reading != 0 && read != 0 ? read : first
   }
+
+  private static let reading: WardenClasses = WARDEN_CLASS_READ | WARDEN_CLASS_COPY_OUT
+  private static let inserting: WardenClasses = WARDEN_CLASS_INSERT | WARDEN_CLASS_COPY_IN
+  private static let updating: WardenClasses = WARDEN_CLASS_UPDATE | WARDEN_CLASS_UPDATE_ALL
+  private static let changing: WardenClasses =
+    WARDEN_CLASS_MERGE | WARDEN_CLASS_ALTER | WARDEN_CLASS_DROP_COLUMN | WARDEN_CLASS_CREATE | WARDEN_CLASS_OTHER_DDL
+    | WARDEN_CLASS_GRANT
+  private static let writing: WardenClasses = inserting | updating | changing
 }

@@ -52,7 +52,7 @@ struct Exemption {
       guard target.kind != .database, target.kind != .function else {
         throw PolicyError(
           .invalidParameter, "invalid target", text.text,
-          hint: "Accepted: *, schema.*, schema.table, schema.table.column.")
+          hint: "Accepted: *, schema.*, schema.table, schema.table.column, label:pii.*.")
       }
       targets.append(target)
     }
@@ -76,6 +76,11 @@ extension ObjectPattern {
     case .column:
       guard isRelation(relation) || isAncestor(of: relation) else { return false }
       return relation.column(named: columnName) == column
+    case .label:
+      for entry in relation.labels where entry.column == column && ColumnLabel.isSelected(entry.label, by: name) {
+        return true
+      }
+      return false
     case .function, .database:
       return false
     }

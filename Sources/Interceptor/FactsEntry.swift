@@ -40,6 +40,9 @@ import Contract
   var name: ObjectName { unsafe ObjectName(TextView(raw.pointee.name)) }
   var ancestors: Lent<UInt32> { unsafe Lent(raw.pointee.ancestors, count: raw.pointee.ancestor_count) }
 
+  /// Those of its columns, by number of the label and by column.
+  var labels: ColumnLabels { unsafe ColumnLabels(Lent(raw.pointee.labels, count: raw.pointee.label_count)) }
+
   func isAny(of wanted: WardenObjectFlags) -> Bool { flags & wanted != 0 }
 
   /// The name of the column with this attribute number; nil for system columns and the whole row.
@@ -60,6 +63,90 @@ import Contract
   }
 }
 
+/// The labels of an object's columns.
+@safe struct ColumnLabels: Sequence {
+  private let lent: Lent<WardenColumnLabel>
+
+  init(_ lent: Lent<WardenColumnLabel>) { unsafe self.lent = unsafe lent }
+
+  var count: Int { unsafe lent.count }
+
+  /// A label, and one of the columns that carry it.
+  @safe struct Entry {
+    let number: Int32
+    let column: Int16
+    private let text: WardenText
+
+    fileprivate init(_ raw: WardenColumnLabel) {
+      unsafe number = raw.number
+      unsafe column = raw.column
+      unsafe text = raw.label
+    }
+
+    var label: TextView { unsafe TextView(text) }
+  }
+
+  func makeIterator() -> Iterator { unsafe Iterator(lent: lent) }
+
+  @safe struct Iterator: IteratorProtocol {
+    private let lent: Lent<WardenColumnLabel>
+    private var index = 0
+
+    fileprivate init(lent: Lent<WardenColumnLabel>) { unsafe self.lent = unsafe lent }
+
+    mutating func next() -> Entry? {
+      guard let raw = unsafe lent.element(at: index) else { return nil }
+      index &+= 1
+      return unsafe Entry(raw)
+    }
+  }
+
+  /// The label whose entries begin at `index`; moves `index` to the next one's. nil behind the last.
+  func group(from index: inout Int) -> Group? {
+    guard let first = unsafe lent.element(at: index) else { return nil }
+    let start = index
+    repeat { index &+= 1 } while unsafe lent.element(at: index)?.number == first.number
+    return unsafe Group(first, lent: lent, start: start, end: index)
+  }
+
+  /// The columns that carry one label, ascending.
+  @safe struct Group: Sequence {
+    let number: Int32
+    let label: ByteView
+    private let lent: Lent<WardenColumnLabel>
+    private let start: Int
+    private let end: Int
+
+    fileprivate init(_ first: WardenColumnLabel, lent: Lent<WardenColumnLabel>, start: Int, end: Int) {
+      unsafe number = first.number
+      unsafe label = ByteView(first.label)
+      unsafe self.lent = unsafe lent
+      self.start = start
+      self.end = end
+    }
+
+    func makeIterator() -> Iterator { unsafe Iterator(lent: lent, index: start, end: end) }
+
+    @safe struct Iterator: IteratorProtocol {
+      private let lent: Lent<WardenColumnLabel>
+      private var index: Int
+      private let end: Int
+
+      fileprivate init(lent: Lent<WardenColumnLabel>, index: Int, end: Int) {
+        unsafe self.lent = unsafe lent
+        self.index = index
+        self.end = end
+      }
+
+      mutating func next() -> Int16? {
+        guard index < end, let raw = unsafe lent.element(at: index) else { return nil }
+        index &+= 1
+        return unsafe raw.column
+      }
+    }
+  }
+}
+
 /// An object, and what the statement does to it.
 @safe struct AccessFacts {
   private let raw: UnsafePointer<WardenAccess>
@@ -70,6 +157,8 @@ import Contract
   var classes: WardenClasses { unsafe raw.pointee.classes }
   var readColumns: Lent<Int16> { unsafe Lent(raw.pointee.read_columns, count: raw.pointee.read_count) }
   var writtenColumns: Lent<Int16> { unsafe Lent(raw.pointee.written_columns, count: raw.pointee.written_count) }
+  var insertedColumns: Lent<Int16> { unsafe Lent(raw.pointee.inserted_columns, count: raw.pointee.inserted_count) }
+  var updatedColumns: Lent<Int16> { unsafe Lent(raw.pointee.updated_columns, count: raw.pointee.updated_count) }
   var isMasked: Bool { unsafe raw.pointee.masked_count > 0 }
   var isHidden: Bool { unsafe raw.pointee.hidden }
   /// What the statement names and takes this object along; a null text where the statement names the object.

@@ -24,12 +24,14 @@ struct ObjectPattern {
     case function
     /// `database:name`
     case database
+    /// `label:pii.*`: the columns that carry such a label, whichever they are when it is decided
+    case label
   }
 
   let kind: Kind
   /// Of the schema, the relation or the function; 0 where there was none of that name.
   let oid: UInt32
-  /// The identifiers without quotes, a zero byte between them; of a column, its relation's.
+  /// The identifiers without quotes, a zero byte between them; of a column, its relation's. Of a label, its pattern.
   let name: [UInt8]
   /// Of `schema.name.column`: attribute number (0 where there was none), and name for children, whose numbers differ.
   let column: Int16
@@ -40,9 +42,7 @@ struct ObjectPattern {
     if text == [UInt8]("*") {
       self.init(.everything, oid: 0, name: [])
     } else if text.starts(with: [UInt8]("label:")) {
-      throw PolicyError(
-        .notSupported, "labels are not available in this version: object", row.text,
-        hint: "Name a schema, a relation or a column instead: schema.*, schema.name, schema.name.column.")
+      try self.init(label: Array(text.dropFirst(6)), row)
     } else if text.starts(with: [UInt8]("database:")) {
       try self.init(database: Array(text.dropFirst(9)), row)
     } else if text.starts(with: [UInt8]("function:")) {
@@ -58,6 +58,15 @@ struct ObjectPattern {
     self.name = name
     self.column = column
     self.columnName = columnName
+  }
+
+  private init(label: [UInt8], _ row: ObjectRow) throws(PolicyError) {
+    guard ColumnLabel.isPattern(label) else {
+      throw PolicyError(
+        .invalidParameter, "invalid label in object", row.text,
+        hint: "Accepted: label:pii.email, label:pii.*, label:*; dotted lower-case words.")
+    }
+    self.init(.label, oid: 0, name: label)
   }
 
   private init(database: [UInt8], _ row: ObjectRow) throws(PolicyError) {
@@ -98,7 +107,9 @@ struct ObjectPattern {
   private static func malformed(_ row: ObjectRow) -> PolicyError {
     PolicyError(
       .invalidParameter, "invalid object", row.text,
-      hint: "Accepted: *, schema.*, schema.name, schema.name.column, database:name, function:schema.name.")
+      hint: """
+        Accepted: *, schema.*, schema.name, schema.name.column, label:pii.*, database:name, function:schema.name.
+        """)
   }
 }
 

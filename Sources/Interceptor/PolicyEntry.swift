@@ -10,12 +10,14 @@ private struct Policies {
   var inForce: PolicyIndex?
   var guards: [Guard]
   var exemptions: [Exemption]
+  /// Those that columns carry.
+  var labels: [[UInt8]]
   /// Between begin and commit, with no row refused.
   var isLoading: Bool
 }
 
 @exclusivity(unchecked)
-nonisolated(unsafe) private var policies = Policies(inForce: nil, guards: [], exemptions: [], isLoading: false)
+nonisolated(unsafe) private var policies = Policies(inForce: nil, guards: [], exemptions: [], labels: [], isLoading: false)
 
 @c @implementation
 public func warden_decide(
@@ -68,6 +70,7 @@ public func warden_class_named(_ name: WardenText) -> WardenClasses {
 public func warden_policy_begin() {
   unsafe policies.guards = []
   unsafe policies.exemptions = []
+  unsafe policies.labels = []
   unsafe policies.isLoading = true
 }
 
@@ -101,17 +104,25 @@ public func warden_policy_add_exemption(
   }
 }
 
+@c @implementation
+public func warden_policy_add_label(_ label: WardenText) -> Int32 {
+  unsafe policies.labels.append(TextView(label).copy)
+  return unsafe Int32(truncatingIfNeeded: policies.labels.count &- 1)
+}
+
 /// A commit without begin, or after a row was refused, leaves no policy in force: part of one is not what was asked.
 @c @implementation
 public func warden_policy_commit() {
   let isComplete = unsafe policies.isLoading
-  let index = unsafe isComplete ? PolicyIndex(guards: policies.guards, exemptions: policies.exemptions) : nil
-  unsafe policies = Policies(inForce: index, guards: [], exemptions: [], isLoading: false)
+  let index =
+    unsafe isComplete
+    ? PolicyIndex(guards: policies.guards, exemptions: policies.exemptions, labels: policies.labels) : nil
+  unsafe policies = Policies(inForce: index, guards: [], exemptions: [], labels: [], isLoading: false)
 }
 
 @c @implementation
 public func warden_policy_discard() {
-  unsafe policies = Policies(inForce: nil, guards: [], exemptions: [], isLoading: false)
+  unsafe policies = Policies(inForce: nil, guards: [], exemptions: [], labels: [], isLoading: false)
 }
 
 @c @implementation
@@ -138,6 +149,21 @@ public func warden_exemption_check(
   } catch {
     return unsafe refuse(error, texts, verdict)
   }
+}
+
+@c @implementation
+public func warden_label_check(
+  _ label: WardenText, _ texts: UnsafeMutablePointer<WardenBuffer>, _ verdict: UnsafeMutablePointer<WardenVerdict>
+) -> Bool {
+  let text = unsafe TextView(label)
+  if ColumnLabel.isLabel(text.copy) { return unsafe accept(texts, verdict) }
+  let error = PolicyError(
+    .invalidParameter, "invalid label", text,
+    hint: """
+      A label is lower-case words of letters, digits and underscores with dots between them, such as pii.email; \
+      63 bytes at most.
+      """)
+  return unsafe refuse(error, texts, verdict)
 }
 
 @c @implementation

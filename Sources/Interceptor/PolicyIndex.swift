@@ -24,13 +24,18 @@ struct RuleTable {
   private(set) var byRole: [UInt32: [Rule]] = [:]
 
   mutating func add(_ rule: Rule, roles: [UInt32]?) {
-    classes |= rule.classes
-    hasTags = hasTags || rule.hasTags
+    note(rule)
     guard let roles else {
       general.append(rule)
       return
     }
     for role in roles { byRole[role, default: []].append(rule) }
+  }
+
+  /// What the rule asks for counts, and the rule is not kept here.
+  mutating func note(_ rule: Rule) {
+    classes |= rule.classes
+    hasTags = hasTags || rule.hasTags
   }
 
   func sorted() -> RuleTable {
@@ -95,8 +100,12 @@ final class PolicyIndex {
   let functionNames: NameTable
   let schemaNames: NameTable
   let databaseNames: NameTable
+  /// Of all rules for labels: what they ask for.
+  let labelled: RuleTable
+  /// For each label, by its number: the rules whose pattern selects it.
+  private let byLabel: [[RuleTable]]
 
-  init(guards: [Guard], exemptions: [Exemption]) {
+  init(guards: [Guard], exemptions: [Exemption], labels: [[UInt8]]) {
     var builder = PolicyIndexBuilder()
     for (number, entry) in guards.enumerated() { builder.add(entry, number: number) }
     builder.sort()
@@ -111,6 +120,8 @@ final class PolicyIndex {
     functionNames = builder.functionNames
     schemaNames = builder.schemaNames
     databaseNames = builder.databaseNames
+    labelled = builder.labelled
+    byLabel = builder.byLabel(labels)
   }
 
   func entry(_ number: Int) -> Guard? {
@@ -120,6 +131,12 @@ final class PolicyIndex {
   /// The rules for an object of this catalog; of a schema: for everything in it.
   func table(catalog: UInt32, oid: UInt32) -> RuleTable? {
     byObject[PolicyIndex.key(catalog: catalog, oid: oid)]
+  }
+
+  /// The rules for columns that carry the label of this number.
+  func tables(label number: Int32) -> [RuleTable] {
+    let index = Int(number)
+    return byLabel.indices.contains(index) ? byLabel[index] : []
   }
 
   /// The command as a tag that some guard asks for.
@@ -142,6 +159,8 @@ private struct PolicyIndexBuilder {
   var functionNames = NameTable()
   var schemaNames = NameTable()
   var databaseNames = NameTable()
+  var labelled = RuleTable()
+  private var labelPatterns = NameTable()
 
   mutating func add(_ entry: Guard, number: Int) {
     asked |= entry.statements.asked
@@ -164,6 +183,14 @@ private struct PolicyIndexBuilder {
     functionNames.sort()
     schemaNames.sort()
     databaseNames.sort()
+    labelPatterns.sort()
+  }
+
+  func byLabel(_ labels: [[UInt8]]) -> [[RuleTable]] {
+    guard !labelPatterns.isEmpty else { return [] }
+    return labels.map { label in
+      ColumnLabel.patterns(selecting: label).compactMap { labelPatterns.table(for: $0) }
+    }
   }
 
   private mutating func add(_ rule: Rule, for object: ObjectPattern, roles: [UInt32]?) {
@@ -177,6 +204,9 @@ private struct PolicyIndexBuilder {
     case .relation where object.oid == 0, .column where object.oid == 0:
       relationNames.add(object.name, rule, roles: roles)
     case .relation, .column: add(rule, Catalog.relation, object.oid, roles)
+    case .label:
+      labelPatterns.add(object.name, rule, roles: roles)
+      labelled.note(rule)
     }
   }
 

@@ -73,6 +73,24 @@ import Testing
       access: .init(classes: WARDEN_CLASS_DELETE, read: [1], masked: [1], via: "v"),
       json: head + #""read","columns":["a"],"masked_columns":["a"],"via":"v"},"# + head
         + #""delete","columns":[],"masked_columns":[],"via":"v"}"#),
+    Case(
+      testDescription: "labels of what is read",
+      access: .init(read: [1, 2], labels: [("pii.a", [1]), ("pii.b", [2, 3]), ("pii.c", [3])]),
+      json: head + #""read","columns":["a","b"],"masked_columns":[],"labels":["pii.a","pii.b"]}"#),
+    Case(
+      testDescription: "labels of the whole row", access: .init(read: [0], via: "v", labels: [("x", [1, 2, 3])]),
+      json: head + #""read","columns":["a","b","c"],"masked_columns":[],"labels":["x"],"via":"v"}"#),
+    Case(
+      testDescription: "labels of what is written",
+      access: .init(
+        classes: WARDEN_CLASS_UPDATE | WARDEN_CLASS_DELETE, read: [1], written: [3],
+        labels: [("a", [1]), ("b", [2]), ("c", [3])]),
+      json: head + #""read","columns":["a"],"masked_columns":[],"labels":["a"]},"# + head
+        + #""update","columns":["c"],"masked_columns":[],"labels":["c"]},"# + head
+        + #""delete","columns":[],"masked_columns":[]}"#),
+    Case(
+      testDescription: "labels of other columns", access: .init(read: [1], labels: [("b", [2])]),
+      json: head + #""read","columns":["a"],"masked_columns":[]}"#),
   ]) func oneElementPerAction(_ test: Case) throws {
     let json = json(test.access.classes, [test.access])
     #expect(json == "[" + test.json + "]")
@@ -85,6 +103,7 @@ import Testing
     .init(read: [1, 1, 2]), .init(read: [3, 2, 1]), .init(read: [1, 4]), .init(read: [4]), .init(read: [1, 32767]),
     .init(read: [1, -5]), .init(read: [0]), .init(read: [-1, 2]), .init(read: [1, 2], masked: [2]), .init(read: []),
     .init(classes: WARDEN_CLASS_UPDATE, read: [1, 2], written: [2, 3], via: "v"), .init(columns: []),
+    .init(read: [1, 2], written: [2], labels: [("pii.a", [1]), ("pii.b", [2])]),
     .init(columns: ["a", "", String(repeating: "c", count: 200)], read: [1, 2, 3]),
     .init(name: String(repeating: "n", count: 600), kind: String(repeating: "k", count: 80), read: [1]),
     .init(columns: (1...900).map { "column_\($0)" }, read: (1...900).map { $0 }, written: (1...900).map { $0 }),
@@ -201,6 +220,37 @@ import Testing
     let list = try parsed(
       json(classes, [.init(columns: columns, classes: classes, read: [0], written: [0], masked: [0])]))
     #expect(!list.isEmpty)
+  }
+
+  @Test func manyLabelsAreCut() throws {
+    let labels = (0..<40).map { (label: "l\($0)." + String(repeating: "x", count: 50), columns: [Int16(1)]) }
+    let list = try parsed(json(WARDEN_CLASS_READ, [.init(read: [1], labels: labels), .init(read: [2])]))
+    #expect((list[0]["labels"] as? [String])?.count == 32)
+    #expect(list[0]["cut"] as? Bool == true && list[0]["columns"] as? [String] == ["a"])
+    #expect(list[1]["cut"] == nil && list[1]["labels"] == nil)
+    let full = try parsed(
+      json(WARDEN_CLASS_READ, [.init(read: [0], written: [0], labels: labels), .init(read: [0], labels: labels)]))
+    #expect(full.allSatisfy { $0["cut"] as? Bool == true })
+  }
+
+  @Test func labelsThatMakeNoSense() throws {
+    for count in [Int64.min, -1, .max] {
+      let ring = TestRing()
+      var access = ring.lender.access(.init(read: [1], labels: [("x", [1])]))
+      var object = access.object.pointee
+      object.label_count = count
+      if count == .max { object.labels = nil }
+      access.object = UnsafePointer(ring.lender.list([object]))
+      let statement = WardenStatement(
+        classes: WARDEN_CLASS_READ, command: ring.lender.text("S"), accesses: ring.lender.list([access]),
+        access_count: 1, drops_extension: false)
+      var record = ring.lender.record()
+      record.statement = UnsafePointer(ring.lender.list([statement]))
+      #expect(ring.append(record) >= 0)
+      #expect(try parsed(decode(ring.data)?["access"])[0]["labels"] == nil)
+    }
+    let long = String(repeating: "é", count: 100)
+    _ = try parsed(json(WARDEN_CLASS_READ, [.init(read: [0], labels: [(long, [1]), ("", [2]), ("a\"b", [3])])]))
   }
 
   @Test func hostileCounts() throws {

@@ -181,7 +181,7 @@ private func rows(_ subjects: [Subject], _ arena: Arena) -> UnsafePointer<Warden
 
 /// Puts the rows in force; false where one was refused.
 @discardableResult
-func load(_ guards: [TestGuard] = [], _ exemptions: [TestExemption] = []) -> Bool {
+func load(_ guards: [TestGuard] = [], _ exemptions: [TestExemption] = [], labels: [String] = []) -> Bool {
   let arena = Arena()
   var texts = arena.buffer()
   var verdict = WardenVerdict()
@@ -194,6 +194,9 @@ func load(_ guards: [TestGuard] = [], _ exemptions: [TestExemption] = []) -> Boo
   for entry in exemptions {
     var row = entry.row(arena)
     isValid = warden_policy_add_exemption(&row, &texts, &verdict) && isValid
+  }
+  for (number, label) in labels.enumerated() {
+    isValid = warden_policy_add_label(arena.text(label)) == Int32(number) && isValid
   }
   warden_policy_commit()
   return isValid
@@ -208,14 +211,25 @@ struct TestObject: Sendable {
   var name = "shop.orders"
   var ancestors: [UInt32] = []
   var columns = ["id", "email", "note"]
+  /// Those of columns, each with its number in the policy.
+  var labels: [TestLabel] = []
 
   func row(_ arena: Arena) -> WardenObject {
     WardenObject(
       catalog: catalog, oid: oid, schema: schema, flags: flags, kind: arena.text(kind), name: arena.text(name),
       ancestors: arena.array(ancestors), ancestor_count: Int64(ancestors.count),
       columns: arena.array(columns.map { arena.text($0) }), column_count: Int64(columns.count),
-      encoded: WardenText(bytes: nil, length: 0))
+      encoded: WardenText(bytes: nil, length: 0),
+      labels: arena.array(
+        labels.map { WardenColumnLabel(number: $0.number, column: $0.column, label: arena.text($0.label)) }),
+      label_count: Int64(labels.count))
   }
+}
+
+struct TestLabel: Sendable {
+  var number: Int32
+  var column: Int16
+  var label = ""
 }
 
 struct TestAccess: Sendable {
@@ -227,6 +241,8 @@ struct TestAccess: Sendable {
   var isHidden = false
   var root: String?
   var chain: String?
+  var inserted: [Int16] = []
+  var updated: [Int16] = []
 
   func row(_ arena: Arena) -> WardenAccess {
     WardenAccess(
@@ -235,7 +251,9 @@ struct TestAccess: Sendable {
       written_columns: arena.array(written), written_count: Int64(written.count),
       masked_columns: arena.array(masked), masked_count: Int64(masked.count),
       via: WardenText(bytes: nil, length: 0), hidden: isHidden, root: arena.text(root),
-      chain: arena.text(chain), chain_hidden: false)
+      chain: arena.text(chain), chain_hidden: false,
+      inserted_columns: arena.array(inserted), inserted_count: Int64(inserted.count),
+      updated_columns: arena.array(updated), updated_count: Int64(updated.count))
   }
 }
 

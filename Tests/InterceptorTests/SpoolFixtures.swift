@@ -50,6 +50,8 @@ final class Lender {
     var written: [Int16] = []
     var masked: [Int16] = []
     var via: String?
+    /// By column, numbered from 0 in this order.
+    var labels: [(label: String, columns: [Int16])] = []
     var isEncoded = false
   }
 
@@ -57,7 +59,12 @@ final class Lender {
     var object = WardenObject(
       catalog: 1259, oid: access.oid, schema: 2200, flags: 0, kind: text(access.kind), name: text(access.name),
       ancestors: nil, ancestor_count: 0, columns: list(access.columns.map { text($0) }),
-      column_count: Int64(access.columns.count), encoded: text(nil))
+      column_count: Int64(access.columns.count), encoded: text(nil), labels: nil, label_count: 0)
+    let labels = access.labels.enumerated().flatMap { number, entry in
+      entry.columns.map { WardenColumnLabel(number: Int32(number), column: $0, label: text(entry.label)) }
+    }
+    object.labels = UnsafePointer(list(labels))
+    object.label_count = Int64(labels.count)
     if access.isEncoded {
       var encoded = buffer(1024 + 160 * access.columns.count)
       warden_object_encode(&object, &encoded)
@@ -68,7 +75,8 @@ final class Lender {
       read_columns: list(access.read), read_count: Int64(access.read.count),
       written_columns: list(access.written), written_count: Int64(access.written.count),
       masked_columns: list(access.masked), masked_count: Int64(access.masked.count),
-      via: text(access.via), hidden: false, root: text(nil), chain: text(nil), chain_hidden: false)
+      via: text(access.via), hidden: false, root: text(nil), chain: text(nil), chain_hidden: false, inserted_columns: nil,
+      inserted_count: 0, updated_columns: nil, updated_count: 0)
   }
 
   func statement(_ classes: WardenClasses, _ command: String, _ accesses: [Access]) -> UnsafePointer<WardenStatement> {

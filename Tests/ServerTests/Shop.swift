@@ -45,6 +45,7 @@ final class Shop {
     try admin.query("SELECT warden.unguard(name) FROM warden.guards WHERE NOT builtin")
     try admin.query("SELECT warden.unmask(target) FROM warden.masks")
     try admin.query("SELECT warden.revoke_exemption(id) FROM warden.exemptions")
+    try admin.query("SELECT warden.unlabel(target) FROM warden.labels")
     for schema in ["shop", "lab"] where try admin.query("SELECT to_regnamespace($1)", schema).value != nil {
       try admin.query("ALTER SCHEMA \(schema) RENAME TO \(schema)_before_\(refills)")
     }

@@ -147,6 +147,11 @@ bool		warden_policy_add_guard(const WardenGuard *WARDEN_NONNULL guard,
 									WardenBuffer *WARDEN_NONNULL texts, WardenVerdict *WARDEN_NONNULL verdict);
 bool		warden_policy_add_exemption(const WardenExemption *WARDEN_NONNULL exemption,
 										WardenBuffer *WARDEN_NONNULL texts, WardenVerdict *WARDEN_NONNULL verdict);
+/*
+ * A label that some column carries, each once. The number that stands for it in WardenColumnLabel as long as the policy
+ * is in force: from 0 on, in the order of the calls.
+ */
+int32_t		warden_policy_add_label(WardenText label);
 void		warden_policy_commit(void);
 /* No policy is in force any more: every decision denies until the next commit. */
 void		warden_policy_discard(void);
@@ -159,6 +164,9 @@ bool		warden_guard_check(const WardenGuard *WARDEN_NONNULL guard,
 							   WardenBuffer *WARDEN_NONNULL texts, WardenVerdict *WARDEN_NONNULL verdict);
 bool		warden_exemption_check(const WardenExemption *WARDEN_NONNULL exemption,
 								   WardenBuffer *WARDEN_NONNULL texts, WardenVerdict *WARDEN_NONNULL verdict);
+/* A label to be given to a column: dotted lower-case words. */
+bool		warden_label_check(WardenText label, WardenBuffer *WARDEN_NONNULL texts,
+							   WardenVerdict *WARDEN_NONNULL verdict);
 
 /*
  * Which columns of a masked relation does this session see masked? For each of the `count` masked columns

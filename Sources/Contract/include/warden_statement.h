@@ -53,6 +53,14 @@ static const WardenObjectFlags WARDEN_OBJECT_CATALOG = 1u << 3;
 /* holds raw values of other tables: pg_statistic, pg_statistic_ext_data, TOAST tables */
 static const WardenObjectFlags WARDEN_OBJECT_STATISTICS = 1u << 4;
 
+/* A column of a relation, and a label that it carries. */
+typedef struct WardenColumnLabel
+{
+	int32_t		number;			/* of the label, as warden_policy_add_label gave it */
+	int16_t		column;			/* attribute number */
+	WardenText	label;
+} WardenColumnLabel;
+
 /*
  * An object of the database: a relation (catalog == pg_class) or anything else that can be named in pg_depend.
  * C keeps one per relation, so that a statement carries pointers only.
@@ -73,6 +81,9 @@ typedef struct WardenObject
 	int64_t		column_count;
 	/* all this as records have it, as warden_object_encode made it; NULL: records are made from the above */
 	WardenText	encoded;
+	/* by number of the label, then by column, each pair once */
+	const WardenColumnLabel *WARDEN_NULLABLE labels;
+	int64_t		label_count;
 } WardenObject;
 
 /* One object and what the statement does to it. */
@@ -99,6 +110,14 @@ typedef struct WardenAccess
 	WardenText	root;
 	WardenText	chain;
 	bool		chain_hidden;	/* as `hidden`, for something on the way */
+	/*
+	 * Which of written_columns rows are inserted with, and which are updated: an INSERT … ON CONFLICT DO UPDATE, a MERGE
+	 * can do both. Ascending; where both are empty, written_columns stand for either.
+	 */
+	const int16_t *WARDEN_NULLABLE inserted_columns;
+	int64_t		inserted_count;
+	const int16_t *WARDEN_NULLABLE updated_columns;
+	int64_t		updated_count;
 } WardenAccess;
 
 /* The value of one parameter of a statement, as its type's output function writes it. NULL is NULL. */
