@@ -19,6 +19,7 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 
 /* A row of the policy. */
 typedef struct Entry
@@ -228,6 +229,17 @@ put_in_order(Found *found)
 	found->count = kept;
 }
 
+static bool
+has_children_now(Oid relation)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	bool		result = HeapTupleIsValid(tuple) && ((Form_pg_class) GETSTRUCT(tuple))->relhassubclass;
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return result;
+}
+
 const WardenColumnLabel *
 warden_labels_of(const WardenRelation *relation, bool has_children, int *count)
 {
@@ -242,8 +254,14 @@ warden_labels_of(const WardenRelation *relation, bool has_children, int *count)
 		add_labels_of(&found, relation->object.ancestors[i], relation);
 	if (has_children)
 		foreach(cell, find_all_inheritors(relation->oid, NoLock, NULL))
-			if (lfirst_oid(cell) != relation->oid)
-				add_labels_of(&found, lfirst_oid(cell), relation);
+		{
+			if (lfirst_oid(cell) == relation->oid)
+				continue;
+			add_labels_of(&found, lfirst_oid(cell), relation);
+			/* what changes below it is told of it: its facts are kept, for those of its ancestors to go with them */
+			if (has_children_now(lfirst_oid(cell)))
+				(void) warden_relation(lfirst_oid(cell));
+		}
 	if (found.count > 0)
 		put_in_order(&found);
 	*count = found.count;

@@ -30,6 +30,8 @@
 #include "utils/syscache.h"
 
 static HTAB *relations = NULL;
+/* how often the server has told of changes: facts made meanwhile are not kept */
+static uint64 invalidations = 0;
 
 static HTAB *
 relation_table(void)
@@ -78,6 +80,7 @@ warden_objects_invalidate(Oid relid)
 	HASH_SEQ_STATUS scan;
 	WardenRelation *entry;
 
+	invalidations++;
 	if (relations == NULL)
 		return;
 	if (warden_any_labels && relid != InvalidOid)
@@ -338,6 +341,7 @@ static WardenRelation *
 build(WardenRelation *entry)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(entry->oid));
+	uint64		before = invalidations;
 	List	   *ancestors;
 	bool		has_children;
 
@@ -353,7 +357,7 @@ build(WardenRelation *entry)
 	if (entry->maskable)
 		fill_masked(entry);
 	fill_labels(entry, has_children);
-	entry->valid = true;
+	entry->valid = before == invalidations;
 	return entry;
 }
 

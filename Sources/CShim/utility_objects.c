@@ -5,10 +5,14 @@
  */
 #include "shim.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_cast.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_constraint.h"
@@ -55,6 +59,7 @@
 #include "rewrite/rewriteSupport.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
 /* pg_warden's own objects are protected by the statements that change them; these do not. */
@@ -313,6 +318,33 @@ named_object(WardenFacts *facts, ObjectType type, Node *name, WardenClasses clas
 
 /* --- statements --- */
 
+/* A guard on one of the tables is met by GRANT … ON ALL TABLES. */
+static void
+granted_tables(WardenFacts *facts, Oid schema)
+{
+	Relation	catalog = table_open(RelationRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *tables = NIL;
+	ListCell   *cell;
+
+	ScanKeyInit(&key, Anum_pg_class_relnamespace, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(schema));
+	scan = systable_beginscan(catalog, InvalidOid, false, NULL, 1, &key);
+	while ((tuple = systable_getnext(scan)) != NULL)
+	{
+		Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
+
+		if (form->relkind != RELKIND_INDEX && form->relkind != RELKIND_PARTITIONED_INDEX &&
+			form->relkind != RELKIND_SEQUENCE && form->relkind != RELKIND_COMPOSITE_TYPE)
+			tables = lappend_oid(tables, form->oid);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	foreach(cell, tables)
+		touched(facts, RelationRelationId, lfirst_oid(cell), WARDEN_CLASS_GRANT);
+}
+
 static void
 granted(WardenFacts *facts, GrantStmt *stmt)
 {
@@ -320,7 +352,12 @@ granted(WardenFacts *facts, GrantStmt *stmt)
 
 	facts->statement.classes |= WARDEN_CLASS_GRANT;
 	if (stmt->targtype == ACL_TARGET_ALL_IN_SCHEMA)
+	{
 		touched_schemas(facts, stmt->objects, WARDEN_CLASS_GRANT);
+		if (stmt->objtype == OBJECT_TABLE && (warden_guarded_classes & WARDEN_CLASS_GRANT) != 0)
+			foreach(cell, stmt->objects)
+				granted_tables(facts, get_namespace_oid(strVal(lfirst(cell)), true));
+	}
 	else if (stmt->targtype == ACL_TARGET_OBJECT)
 		foreach(cell, stmt->objects)
 			named_object(facts, stmt->objtype, lfirst(cell), WARDEN_CLASS_GRANT);

@@ -148,7 +148,7 @@ typedef struct WardenRecord
 	bool		has_secret;
 	/* SHA-256 of the whole text, 32 bytes, where it is longer than text_limit; else NULL */
 	WardenText	text_digest;
-	/* bytes of `text` at which literals begin that are not to be stored: values of masked columns; ascending */
+	/* bytes of `text` at which literals begin that are not to be stored: values of masked or labelled columns; ascending */
 	const int32_t *WARDEN_NULLABLE redacted;
 	int64_t		redacted_count;
 	const WardenParameter *WARDEN_NULLABLE parameters;

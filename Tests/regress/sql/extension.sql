@@ -17,7 +17,7 @@ SELECT p.oid::regprocedure AS function, provolatile AS volatility,
 
 \echo -- columns that checks rely on
 SELECT table_name, string_agg(column_name, ' ' ORDER BY ordinal_position) AS columns
-  FROM information_schema.columns WHERE table_schema = 'warden' AND table_name IN ('guards', 'masks', 'exemptions', 'audit_log', 'audit_access')
+  FROM information_schema.columns WHERE table_schema = 'warden' AND table_name IN ('guards', 'masks', 'exemptions', 'labels', 'audit_log', 'audit_access')
  GROUP BY 1 ORDER BY 1;
 
 \echo -- roles
