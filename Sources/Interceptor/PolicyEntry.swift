@@ -17,7 +17,8 @@ private struct Policies {
 }
 
 @exclusivity(unchecked)
-nonisolated(unsafe) private var policies = Policies(inForce: nil, guards: [], exemptions: [], labels: [], isLoading: false)
+nonisolated(unsafe) private var policies = Policies(
+  inForce: nil, guards: [], exemptions: [], labels: [], isLoading: false)
 
 @c @implementation
 public func warden_decide(

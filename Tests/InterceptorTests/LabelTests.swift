@@ -81,7 +81,8 @@ extension PolicyTests {
       Case(
         "COPY in", [labelled("secret.*", ["copy_in"])], on(insert | WARDEN_CLASS_COPY_IN, written: [0]),
         refused: "token"),
-      Case("COPY out", [labelled("pii.*", ["copy_out"])], on(read | WARDEN_CLASS_COPY_OUT, read: [2]), refused: "email"),
+      Case(
+        "COPY out", [labelled("pii.*", ["copy_out"])], on(read | WARDEN_CLASS_COPY_OUT, read: [2]), refused: "email"),
       Case("COPY out of others", [labelled("pii.*", ["copy_out"])], on(read | WARDEN_CLASS_COPY_OUT, read: [1])),
       Case("delete takes every column", [labelled("secret.*", ["delete"])], on(WARDEN_CLASS_DELETE), refused: "token"),
       Case("drop", [labelled("pii.*", ["drop"])], on(WARDEN_CLASS_DROP), refused: "email"),
@@ -93,7 +94,8 @@ extension PolicyTests {
         "drop of another column", [labelled("secret.*", ["drop_column", "alter"])],
         on(WARDEN_CLASS_ALTER | WARDEN_CLASS_DROP_COLUMN, written: [3])),
       Case("alter of the table", [labelled("secret.*", ["alter"])], on(WARDEN_CLASS_ALTER), refused: "token"),
-      Case("grant on a column", [labelled("secret.*", ["grant"])], on(WARDEN_CLASS_GRANT, written: [6]), refused: "token"),
+      Case(
+        "grant on a column", [labelled("secret.*", ["grant"])], on(WARDEN_CLASS_GRANT, written: [6]), refused: "token"),
       Case("grant on another", [labelled("secret.*", ["grant"])], on(WARDEN_CLASS_GRANT, written: [2])),
       Case("index on another", [labelled("secret.*", ["create"])], on(WARDEN_CLASS_CREATE, written: [2])),
       Case("comment on another", [labelled("secret.*", ["ddl"])], on(WARDEN_CLASS_OTHER_DDL, written: [2])),
@@ -125,7 +127,9 @@ extension PolicyTests {
 
     /// Of ten thousand guards for labels only those count that the table's labels select.
     @Test func `many guards on labels`() {
-      let many = (0..<10_000).map { TestGuard(name: "g\($0)", statements: ["read"], objects: [Pattern("label:x.l\($0)")]) }
+      let many = (0..<10_000).map { number in
+        TestGuard(name: "g\(number)", statements: ["read"], objects: [Pattern("label:x.l\(number)")])
+      }
       #expect(load(many + [labelled("pii.*", ["read"])], labels: labels))
       #expect(on(read, read: [2]).decide().guardName == "g")
     }
@@ -139,14 +143,19 @@ extension PolicyTests {
       }
       for column in [Int16.min, -1, 0, 99, .max] {
         let object = TestObject(
-          labels: [TestLabel(number: 3, column: column), TestLabel(number: 0, column: 7), TestLabel(number: 3, column: 1)])
+          labels: [
+            TestLabel(number: 3, column: column), TestLabel(number: 0, column: 7), TestLabel(number: 3, column: 1),
+          ])
         #expect(on(WARDEN_CLASS_DELETE, of: object).decide().action == WARDEN_ACTION_BLOCK)
-        _ = on(read | insert | update, of: object, read: [3, 0, -9], written: [9, 1], inserted: [.max, .min]).decide()
+        _ = on(read | insert | update, of: object, read: [3, 0, -9], written: [9, 1], inserted: [.max, .min])
+          .decide()
       }
     }
 
     @Test(arguments: [
-      ("pii.email", ["pii.email", "pii.email.*", "pii.*", "*"], ["pii", "email", "pii.e.*", "pii.email.x", "secret.*"]),
+      (
+        "pii.email", ["pii.email", "pii.email.*", "pii.*", "*"], ["pii", "email", "pii.e.*", "pii.email.x", "secret.*"]
+      ),
       ("pii", ["pii", "pii.*", "*"], ["p", "pi.*", "pii.email", "pii.email.*"]),
       ("a.b.c", ["a.*", "a.b.*", "a.b.c"], ["a", "a.b", "b.*", "a.c.*"]),
     ])

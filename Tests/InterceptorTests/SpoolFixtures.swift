@@ -75,8 +75,8 @@ final class Lender {
       read_columns: list(access.read), read_count: Int64(access.read.count),
       written_columns: list(access.written), written_count: Int64(access.written.count),
       masked_columns: list(access.masked), masked_count: Int64(access.masked.count),
-      via: text(access.via), hidden: false, root: text(nil), chain: text(nil), chain_hidden: false, inserted_columns: nil,
-      inserted_count: 0, updated_columns: nil, updated_count: 0)
+      via: text(access.via), hidden: false, root: text(nil), chain: text(nil), chain_hidden: false,
+      inserted_columns: nil, inserted_count: 0, updated_columns: nil, updated_count: 0)
   }
 
   func statement(_ classes: WardenClasses, _ command: String, _ accesses: [Access]) -> UnsafePointer<WardenStatement> {

@@ -307,7 +307,7 @@ extension ServerTests.ReachTests {
     ("REINDEX TABLE shop.orders", ["ddl shop.orders"]),
     ("CLUSTER shop.orders USING orders_pkey", ["ddl shop.orders"]),
     ("BEGIN; LOCK shop.orders, shop.parcels; COMMIT", ["misc shop.orders", "misc shop.parcels"]),
-    ("COMMENT ON COLUMN shop.orders.note IS 'x'", ["ddl shop.orders"]),
+    ("COMMENT ON COLUMN shop.orders.note IS 'x'", ["ddl shop.orders{note}"]),
     ("COMMENT ON FUNCTION shop.util(int) IS 'x'", ["ddl shop.util"]),
     ("COMMENT ON SCHEMA shop IS 'x'", ["ddl shop"]),
     ("COMMENT ON CONSTRAINT orders_pkey ON shop.orders IS 'x'", ["ddl shop.orders"]),
