@@ -40,7 +40,7 @@ changed_by_hand(const TriggerData *trigger)
 	CacheInvalidateRelcacheByRelid(table);
 	if (!TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
 		return;
-	if (table == warden_catalog.mask_policy)
+	if (table == warden_catalog.mask_policy || table == warden_catalog.label_policy)
 		CacheInvalidateRelcacheByRelid(DatumGetObjectId(column(trigger, 1)));
 	else if (table == warden_catalog.guard_policy && TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
 	{

@@ -46,6 +46,7 @@ private func loads(_ choices: inout Choices) -> String? {
     }
     if let wrong = complaint("add", texts, verdict, isRefused: !isValid) { return wrong }
   }
+  for _ in 0..<choices.below(4) { _ = warden_policy_add_label(choices.text()) }
   if choices.below(16) == 0 { warden_policy_discard() } else { warden_policy_commit() }
   _ = warden_policy_classes()
   return nil

@@ -118,7 +118,7 @@ enum Words {
 
   private static let policies = [
     "*", "all", "write", "read", "drop", "ddl", "shop.*", "shop.orders", "shop.orders.id", "\"Shop\".\"Or.ders\"",
-    "label:pii.*",
+    "label:pii.*", "label:*", "label:pii", "pii.email", "pii",
     "label:", "database:*", "database:shop", "function:shop.f", "function:", "role:alice", "role:",
     "identity:*@x.example",
     "group:*", "agent:?", "application:psql*", "application:*a*a*a*a*b", "anonymous", "block", "allow", "alert",

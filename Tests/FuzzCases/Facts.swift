@@ -95,6 +95,10 @@ extension Choices {
     (object.ancestors, object.ancestor_count) = (UnsafePointer(ancestors), ancestorCount)
     let (columns, columnCount) = list(upTo: 6) { $0.text() }
     (object.columns, object.column_count) = (UnsafePointer(columns), columnCount)
+    let (labels, labelCount) = list(upTo: 5) {
+      WardenColumnLabel(number: Int32($0.below(4)) - 1, column: $0.column(), label: $0.text())
+    }
+    (object.labels, object.label_count) = (UnsafePointer(labels), labelCount)
     if bool() { object.encoded = encoded(object) }
     return object
   }
@@ -122,6 +126,10 @@ extension Choices {
     access.root = text()
     access.chain = text()
     access.chain_hidden = bool()
+    let (inserted, insertedCount) = list(upTo: 4) { $0.column() }
+    (access.inserted_columns, access.inserted_count) = (UnsafePointer(inserted), insertedCount)
+    let (updated, updatedCount) = list(upTo: 4) { $0.column() }
+    (access.updated_columns, access.updated_count) = (UnsafePointer(updated), updatedCount)
     return access
   }
 
