@@ -37,7 +37,7 @@ struct Explanation {
     guard let policy else { return [] }
     var candidates: [(number: Int, alone: PolicyIndex)] = []
     for (number, entry) in policy.guards.enumerated() where entry.statements.asked & statement.classes != 0 {
-      candidates.append((number, PolicyIndex(guards: [entry.unconditional], exemptions: [])))
+      candidates.append((number, PolicyIndex(guards: [entry.unconditional], exemptions: [], labels: policy.labels)))
     }
     return candidates
   }

@@ -88,6 +88,8 @@ struct NameTable {
 final class PolicyIndex {
   let guards: [Guard]
   let exemptions: [Exemption]
+  /// Those that columns carry, by number.
+  let labels: [[UInt8]]
   /// Classes that some guard asks for.
   let asked: WardenClasses
   /// Classes for which some guard has a limit of rows.
@@ -111,6 +113,7 @@ final class PolicyIndex {
     builder.sort()
     self.guards = guards
     self.exemptions = exemptions
+    self.labels = labels
     asked = builder.asked
     limited = builder.limited
     tags = builder.tags

@@ -119,6 +119,14 @@ extension ServerTests.LabelGuardTests {
     #expect(try shop.connect("shop_owner").error(sql) == nil)
   }
 
+  @Test func explained() throws {
+    try makeGuard("'secrets', 'block', '{write}', '{label:secret.*}'")
+    let explain = "SELECT guard FROM warden.explain($1) WHERE guard = 'secrets'"
+    let update = "UPDATE shop.customers SET phone = 'x' WHERE id = 1"
+    #expect(try shop.admin.query(explain, update).value == "secrets")
+    #expect(try shop.admin.query(explain, "UPDATE shop.customers SET city = 'x' WHERE id = 1").value == nil)
+  }
+
   /// An INSERT … ON CONFLICT is judged by what each of its halves writes.
   @Test func halvesOfAnUpsert() throws {
     try makeGuard("'secrets', 'block', '{update}', '{label:secret.*}'")
