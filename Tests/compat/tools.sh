@@ -85,7 +85,7 @@ find_pgbouncer() {
 }
 
 test_pgbouncer() {
-    local libraries="" bouncer status=0 pooled pid
+    local libraries="" bouncer status=0 pooled
     find_pgbouncer || { echo "no pgbouncer: install it, or run where apt-get can fetch it"; return 1; }
     as_server_user mkdir -p "$place/pool"
     as_server_user tee "$place/pool/pgbouncer.ini" >/dev/null <<INI
@@ -97,6 +97,7 @@ unix_socket_dir = $place/pool
 auth_type = trust
 auth_file = $place/pool/users
 pool_mode = transaction
+pidfile = $place/pool/pid
 default_pool_size = 2
 server_reset_query_always = 1
 ignore_startup_parameters = extra_float_digits
@@ -105,11 +106,10 @@ INI
 "analyst" ""
 "shop_owner" ""'
     as_server_user env LD_LIBRARY_PATH="$libraries" "$bouncer" -q "$place/pool/pgbouncer.ini" >"$work/pgbouncer.log" 2>&1 &
-    pid=$!
     pooled=(-X -A -t -h "$place/pool" -p 6432 -d shop)
     for _ in $(seq 50); do "$bindir/psql" "${pooled[@]}" -U analyst -c 'SELECT 1' >/dev/null 2>&1 && break; sleep 0.1; done
     through_pool || status=1
-    kill "$pid"
+    kill "$(cat "$place/pool/pid")"
     ((status == 0)) || cat "$work/pgbouncer.log"
     return $status
 }
