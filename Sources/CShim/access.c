@@ -41,20 +41,27 @@ static object_access_hook_type previous_hook = NULL;
 /* The utility statement under way drops our extension: its members may fall, under break-glass. */
 bool		warden_dropping_extension = false;
 
+/* What was reached is a record of its own, a child of the statement that reached it. */
+void
+warden_decide_reached(const WardenFacts *facts, WardenVerdict *verdict)
+{
+	WardenRecorded recorded = {.position = -1};
+	WardenSource source;
+
+	warden_decide_facts(facts, verdict);
+	if (verdict->action != WARDEN_ACTION_BLOCK && verdict->action != WARDEN_ACTION_REQUIRE_APPROVAL)
+		return;
+	warden_source_message(&source);
+	warden_audit_start(&recorded, facts, verdict, &source);
+	warden_refuse(facts, verdict);
+}
+
 static void
 decide(WardenFacts *facts)
 {
-	WardenRecorded recorded = {.position = -1};
 	WardenVerdict verdict;
-	WardenSource source;
 
-	warden_decide_facts(facts, &verdict);
-	if (verdict.action != WARDEN_ACTION_BLOCK && verdict.action != WARDEN_ACTION_REQUIRE_APPROVAL)
-		return;
-	/* what was reached is a record of its own, a child of the statement that reached it */
-	warden_source_message(&source);
-	warden_audit_start(&recorded, facts, &verdict, &source);
-	warden_refuse(facts, &verdict);
+	warden_decide_reached(facts, &verdict);
 }
 
 /* The command under way, so that guards by command tag mean what it reaches as well. */
@@ -254,70 +261,6 @@ altered(Oid class_id, Oid object_id)
 	decide(&facts);
 }
 
-static bool
-reads_server_files(Oid function)
-{
-	switch (function)
-	{
-		case F_PG_READ_FILE_TEXT:
-		case F_PG_READ_FILE_TEXT_INT8_INT8:
-		case F_PG_READ_FILE_TEXT_INT8_INT8_BOOL:
-		case F_PG_READ_BINARY_FILE_TEXT:
-		case F_PG_READ_BINARY_FILE_TEXT_INT8_INT8:
-		case F_PG_READ_BINARY_FILE_TEXT_INT8_INT8_BOOL:
-		case F_PG_LS_DIR_TEXT:
-		case F_PG_LS_DIR_TEXT_BOOL_BOOL:
-		case F_PG_STAT_FILE_TEXT:
-		case F_PG_STAT_FILE_TEXT_BOOL:
-		case F_LO_IMPORT_TEXT:
-		case F_LO_IMPORT_TEXT_OID:
-		case F_LO_EXPORT:
-		case 4100:				/* pg_read_file_old, gone in later versions */
-			return true;
-		default:
-			return false;
-	}
-}
-
-static bool
-decodes_changes(Oid function)
-{
-	return function == F_PG_LOGICAL_SLOT_GET_CHANGES || function == F_PG_LOGICAL_SLOT_PEEK_CHANGES ||
-		function == F_PG_LOGICAL_SLOT_GET_BINARY_CHANGES || function == F_PG_LOGICAL_SLOT_PEEK_BINARY_CHANGES;
-}
-
-WardenClasses
-warden_function_host_classes(Oid function)
-{
-	return function < FirstNormalObjectId && reads_server_files(function) ? WARDEN_CLASS_SERVER_FILE : 0;
-}
-
-static void
-executed(Oid function)
-{
-	bool		server_file = function < FirstNormalObjectId && reads_server_files(function);
-	WardenClasses classes;
-	WardenFacts facts;
-
-	if (function < FirstNormalObjectId && decodes_changes(function) && warden_any_masks && warden_anything_masked())
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("logical decoding is not open to sessions that see masked values"),
-				 errdetail("Changes are decoded with real values."),
-				 errhint("A member of warden_admin can exempt you with warden.exempt().")));
-	classes = WARDEN_CLASS_FUNCTION | (server_file ? WARDEN_CLASS_SERVER_FILE : 0);
-	if (warden_fast_path_call(function, classes))
-		return;
-	/* runs for every function of every plan: the built-in ones are let by without a look-up */
-	if (function >= FirstNormalObjectId)
-		warden_reached_function(function);
-	if (!server_file && (warden_guarded_classes & WARDEN_CLASS_FUNCTION) == 0)
-		return;
-	warden_facts_beside(&facts, "FUNCTION");
-	(void) warden_facts_access(&facts, warden_other_object(ProcedureRelationId, function), classes);
-	decide(&facts);
-}
-
 /* Reached before it is decided on: what is refused is named as well. */
 static void
 collect(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, void *arg)
@@ -392,7 +335,7 @@ warden_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int s
 	else if (access == OAT_POST_ALTER)
 		altered(class_id, object_id);
 	else if (access == OAT_FUNCTION_EXECUTE)
-		executed(object_id);
+		warden_function_called(object_id);
 }
 
 void

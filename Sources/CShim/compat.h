@@ -81,6 +81,21 @@ warden_move_permissions(Query *query, RangeTblEntry *rte, Query *sub, RangeTblEn
 #define WARDEN_PROCESS_NUMBER() ((int) MyBackendId - 1)
 #endif
 
+/* 18: a process says that it is a client's session; before, that it is a background worker. */
+#if PG_VERSION_NUM >= 180000
+#define WARDEN_IS_SESSION(proc) ((proc)->isRegularBackend)
+#else
+#define WARDEN_IS_SESSION(proc) (!(proc)->isBackgroundWorker)
+#endif
+
+/* 16: the list of settings tells its length. */
+#include "utils/guc_tables.h"
+#if PG_VERSION_NUM >= 160000
+#define WARDEN_SETTINGS(count) get_guc_variables(count)
+#else
+#define WARDEN_SETTINGS(count) (*(count) = GetNumConfigOptions(), get_guc_variables())
+#endif
+
 /* 17: asking for a lock may be content with a stronger one. */
 #if PG_VERSION_NUM >= 170000
 #define WARDEN_LOCK_HELD(tag, mode) LockHeldByMe((tag), (mode), true)
@@ -139,6 +154,13 @@ warden_operator_is_reflexive(Oid operator)
 	return found;
 }
 
+/* 18: the same of comparisons of rows. */
+#if PG_VERSION_NUM >= 180000
+#define warden_row_compare_is_reflexive(expr) ((expr)->cmptype == COMPARE_LE || (expr)->cmptype == COMPARE_GE)
+#else
+#define warden_row_compare_is_reflexive(expr) ((expr)->rctype == ROWCOMPARE_LE || (expr)->rctype == ROWCOMPARE_GE)
+#endif
+
 /* 16: index insertion may be told to touch summarizing indexes only. */
 #if PG_VERSION_NUM >= 160000
 #define WARDEN_INSERT_INDEXES(info, slot, estate) \
@@ -179,6 +201,13 @@ warden_view_of(RangeTblEntry *rte)
 #else
 #define WARDEN_OWNS_RELATION(relid, role) pg_class_ownercheck((relid), (role))
 #define WARDEN_OWNS_SCHEMA(schema, role) pg_namespace_ownercheck((schema), (role))
+#endif
+
+/* 17: MERGE acts on rows of the target without a partner, too. */
+#if PG_VERSION_NUM >= 170000
+#define WARDEN_ACTS_ON_UNMATCHED(action) ((action)->matchKind == MERGE_WHEN_NOT_MATCHED_BY_SOURCE)
+#else
+#define WARDEN_ACTS_ON_UNMATCHED(action) ((void) (action), false)
 #endif
 
 /* 17: the join condition of a MERGE has a place of its own; before, it is in the join tree. */

@@ -44,6 +44,10 @@ static char last_message[160];
 
 static const WardenStatement connection = {.classes = WARDEN_CLASS_CONNECT};
 
+/* What was decided of the session that begins; the guard's name is kept beside it. */
+static WardenDecision decision = WARDEN_DECISION_ALLOWED;
+static char deciding_guard[NAMEDATALEN];
+
 static bool
 recording(void)
 {
@@ -92,7 +96,8 @@ event_record(WardenEvent event, TimestampTz at, const char *text)
 	WardenRecord record = {0};
 
 	record.event = event;
-	record.decision = WARDEN_DECISION_ALLOWED;
+	record.decision = decision;
+	record.guard = warden_text(deciding_guard[0] != '\0' ? deciding_guard : NULL);
 	record.outcome = WARDEN_OUTCOME_COMMITTED;
 	record.at = at;
 	record.session = warden_session_number;
@@ -163,12 +168,37 @@ record_start_everywhere(void)
 			record_apart(slot, &record);
 }
 
+/*
+ * A session of this server that connects to this server would leave its own identity behind; options can be LOAD by another
+ * name. A refusal is recorded on its way to the log.
+ */
+static void
+decide(void)
+{
+	bool		inside = warden_peer_is_backend();
+	bool		preloads = warden_client_preloads();
+	WardenVerdict verdict;
+	WardenFacts facts;
+
+	if (likely(!inside && !preloads) || !warden_governed())
+		return;
+	warden_facts_begin(&facts, inside ? "CONNECT from this server itself" : "CONNECT with libraries to load");
+	facts.statement.classes = (inside ? WARDEN_CLASS_SERVER_FILE : 0) | (preloads ? WARDEN_CLASS_SYSTEM : 0);
+	warden_decide_facts(&facts, &verdict);
+	decision = verdict.decision;
+	snprintf(deciding_guard, sizeof(deciding_guard), "%.*s", (int) verdict.guard.length,
+			 verdict.guard.length > 0 ? (const char *) verdict.guard.bytes : "");
+	if (verdict.action == WARDEN_ACTION_BLOCK || verdict.action == WARDEN_ACTION_REQUIRE_APPROVAL)
+		warden_raise_fatal(&verdict);
+}
+
 void
 warden_connection_established(void)
 {
 	int			slot;
 
 	warden_connecting = false;
+	decide();
 	established = true;
 	if (!recording())
 		return;
@@ -281,6 +311,8 @@ reason_of(const ErrorData *error, const Port *port)
 {
 	const char *message = error->message_id ? error->message_id : "";
 
+	if (deciding_guard[0] != '\0')
+		return "guard";
 	switch (error->sqlerrcode)
 	{
 		case ERRCODE_INVALID_PASSWORD:
@@ -355,7 +387,7 @@ refused(const ErrorData *error, Port *port)
 	describe_authentication(text, sizeof(text), port);
 	record = event_record(WARDEN_EVENT_AUTH_FAILED, GetCurrentTimestamp(), text);
 	record.context = claimed_context(port);
-	record.outcome = WARDEN_OUTCOME_FAILED;
+	record.outcome = deciding_guard[0] != '\0' ? WARDEN_OUTCOME_BLOCKED : WARDEN_OUTCOME_FAILED;
 	strlcpy(record.completion.sqlstate, unpack_sql_state(error->sqlerrcode), sizeof(record.completion.sqlstate));
 	record.completion.error = warden_text(error->message);
 	record_refusals(&record, port);

@@ -1,12 +1,14 @@
 /*
  * COPY FROM a partitioned table writes to partitions that nothing names: no hook sees its executor state. It locks
  * those it opens, and counts what it writes; so after it the partitions are those that are locked for writing and
- * have counted more rows than before.
+ * have counted more rows than before; where nobody counts, all those that are locked.
  */
 #include "shim.h"
 
+#include "access/sysattr.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_inherits.h"
+#include "nodes/value.h"
 #include "pgstat.h"
 #include "storage/lmgr.h"
 #include "utils/relcache.h"
@@ -17,7 +19,7 @@ typedef struct Counted
 	int64		rows;
 } Counted;
 
-/* Rows inserted by this transaction, as the statistics will count them. */
+/* Rows inserted by this transaction, as the statistics will count them; below 0 where nobody counts (track_counts). */
 static int64
 rows_inserted(Oid relid)
 {
@@ -26,7 +28,9 @@ rows_inserted(Oid relid)
 
 	if (relation == NULL)
 		return 0;
-	if (relation->pgstat_info != NULL)
+	if (!relation->pgstat_enabled)
+		rows = -1;
+	else if (relation->pgstat_info != NULL)
 		for (PgStat_TableXactStatus *level = relation->pgstat_info->trans; level != NULL; level = level->upper)
 			rows += level->tuples_inserted;
 	RelationClose(relation);
@@ -84,6 +88,18 @@ warden_copy_routing_before(CopyStmt *stmt)
 	return before;
 }
 
+/* Those that COPY names, as permissions have them; the whole row where it names none. */
+static Bitmapset *
+columns_named(CopyStmt *stmt, Oid parent)
+{
+	Bitmapset  *columns = NULL;
+	ListCell   *cell;
+
+	foreach(cell, stmt->attlist)
+		columns = bms_add_member(columns, get_attnum(parent, strVal(lfirst(cell))) - FirstLowInvalidHeapAttributeNumber);
+	return columns ? columns : bms_make_singleton(InvalidAttrNumber - FirstLowInvalidHeapAttributeNumber);
+}
+
 void
 warden_copy_routing_after(CopyStmt *stmt, List *before)
 {
@@ -96,11 +112,15 @@ warden_copy_routing_after(CopyStmt *stmt, List *before)
 	foreach(leaf, leaves_locked(parent))
 	{
 		int64		rows = 0;
+		int64		now = rows_inserted(lfirst_oid(leaf));
 
 		foreach(cell, before)
 			if (((Counted *) lfirst(cell))->relid == lfirst_oid(leaf))
 				rows = ((Counted *) lfirst(cell))->rows;
-		if (rows_inserted(lfirst_oid(leaf)) > rows)
-			warden_reached_object(RelationRelationId, lfirst_oid(leaf), 0, WARDEN_CLASS_INSERT);
+		if (now >= 0 && now <= rows)
+			continue;
+		warden_reached_object(RelationRelationId, lfirst_oid(leaf), 0, WARDEN_CLASS_INSERT);
+		warden_partition_written(parent, lfirst_oid(leaf), columns_named(stmt, parent),
+								 WARDEN_CLASS_INSERT | WARDEN_CLASS_COPY_IN);
 	}
 }

@@ -12,6 +12,7 @@
 #include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
+#include "parser/parsetree.h"
 #include "tcop/pquery.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
@@ -257,6 +258,20 @@ keep_guard(WardenVerdict *verdict)
 	verdict->guard.bytes = bytes;
 }
 
+bool
+warden_pending_verdict(const WardenVerdict *verdict)
+{
+	if (pending == NULL)
+		return false;
+	/* of two guards the statement's own is told */
+	if (pending->verdict.guard.length <= 0)
+	{
+		pending->verdict = *verdict;
+		keep_guard(&pending->verdict);
+	}
+	return true;
+}
+
 /* A body that was stored parsed has no text: the server writes it anew. */
 static void
 source_of(WardenSource *source, QueryDesc *query)
@@ -280,7 +295,7 @@ decide(QueryDesc *query, Pending *statement)
 	warden_facts_begin(facts, GetCommandTagName(CreateCommandTag((Node *) plan)));
 	/* first: it looks into the catalogs, which may change what facts point to */
 	source_of(&statement->source, query);
-	warden_plan_facts(facts, plan, query->operation);
+	warden_plan_facts(facts, plan, query->operation, query->params);
 	values_of(&statement->source, query);
 	facts->statement.rows = warden_rows_before();
 	statement->verdict = (WardenVerdict) {.action = WARDEN_ACTION_ALLOW, .decision = WARDEN_DECISION_ALLOWED};
@@ -323,6 +338,37 @@ start_without_execution(QueryDesc *query, int eflags)
 	PG_END_TRY();
 }
 
+/* Children that guards name and that pruning has left; the statement has not done anything yet. */
+static void
+decide_children(QueryDesc *query, Pending *statement)
+{
+	WardenVerdict verdict;
+
+	if (likely(!warden_children_read(&statement->facts, query)))
+		return;
+	warden_decide_facts(&statement->facts, &verdict);
+	if (verdict.action == WARDEN_ACTION_BLOCK || verdict.action == WARDEN_ACTION_REQUIRE_APPROVAL)
+	{
+		pending = NULL;
+		warden_audit_start(&statement->recorded, &statement->facts, &verdict, &statement->source);
+		warden_refuse(&statement->facts, &verdict);
+	}
+	else
+		(void) warden_pending_verdict(&verdict);
+}
+
+/* It was recorded before its start was over. */
+static void
+decide_children_late(QueryDesc *query)
+{
+	WardenVerdict verdict;
+	WardenFacts facts;
+
+	warden_facts_beside(&facts, "SELECT");
+	if (warden_children_read(&facts, query))
+		warden_decide_reached(&facts, &verdict);
+}
+
 static void
 start(QueryDesc *query, int eflags)
 {
@@ -340,8 +386,11 @@ start(QueryDesc *query, int eflags)
 		/* the server counts the rows of the statement that the client gave; those of a rule count for its record */
 		if (query->planstate != NULL && IsA(query->planstate, ModifyTableState))
 			((ModifyTableState *) query->planstate)->canSetTag = true;
-		if (pending == &statement)
+		if (pending != &statement)
+			decide_children_late(query);
+		else
 		{
+			decide_children(query, &statement);
 			pending = NULL;
 			warden_audit_start(&statement.recorded, &statement.facts, &statement.verdict, &statement.source);
 		}
@@ -377,17 +426,28 @@ warden_ExecutorStart(QueryDesc *queryDesc, int eflags)
 
 /* The partitions that rows were routed to, which the plan does not name. */
 static void
+reach_partition(QueryDesc *query, const ResultRelInfo *partition)
+{
+	Oid			relid = RelationGetRelid(partition->ri_RelationDesc);
+	const ResultRelInfo *root = partition->ri_RootResultRelInfo;
+	WardenPermissions *permissions;
+
+	warden_reached_object(RelationRelationId, relid, 0, WARDEN_CLASS_INSERT);
+	if (root == NULL || root->ri_RangeTableIndex == 0)
+		return;
+	permissions = warden_plan_permissions(query->plannedstmt, rt_fetch(root->ri_RangeTableIndex, query->plannedstmt->rtable));
+	warden_partition_written(RelationGetRelid(root->ri_RelationDesc), relid,
+							 permissions ? bms_union(permissions->insertedCols, permissions->updatedCols) : NULL,
+							 WARDEN_CLASS_INSERT);
+}
+
+static void
 reach_partitions(QueryDesc *query)
 {
 	ListCell   *cell;
 
 	foreach(cell, query->estate->es_tuple_routing_result_relations)
-	{
-		ResultRelInfo *partition = lfirst(cell);
-
-		warden_reached_object(RelationRelationId, RelationGetRelid(partition->ri_RelationDesc), 0,
-							  WARDEN_CLASS_INSERT);
-	}
+		reach_partition(query, lfirst(cell));
 }
 
 /* What holds while code of the execution runs. */
@@ -535,13 +595,15 @@ warden_ExecutorFinish(QueryDesc *queryDesc)
 	go_in(&here, execution, queryDesc);
 	PG_TRY();
 	{
+		/* before triggers that wait for the end see rows where none must be */
+		if (execution)
+			reach_partitions(queryDesc);
 		if (previous_finish)
 			previous_finish(queryDesc);
 		else
 			standard_ExecutorFinish(queryDesc);
 		if (execution)
 		{
-			reach_partitions(queryDesc);
 			warden_reached_tell(&execution->reached, false);
 			warden_limited_end(execution->limited);
 		}

@@ -159,7 +159,7 @@ note_opaque(Explaining *explaining, WardenFunction *function)
 static void
 explain_function(Explaining *explaining, Oid oid)
 {
-	WardenClasses host = warden_function_host_classes(oid);
+	WardenClasses host = warden_host_function(oid);
 	WardenFunction *function = oid >= FirstNormalObjectId ? warden_function(oid) : NULL;
 	WardenFacts facts;
 
@@ -183,7 +183,7 @@ explain_planned(Explaining *explaining, Query *query)
 	ListCell   *cell;
 
 	warden_facts_begin(&facts, GetCommandTagName(CreateCommandTag((Node *) plan)));
-	warden_plan_facts(&facts, plan, plan->commandType);
+	warden_plan_facts(&facts, plan, plan->commandType, NULL);
 	if (facts.count == 0 && warden_is_way_out(plan))
 		return;
 	explain_facts(explaining, &facts);

@@ -178,6 +178,11 @@ fill(WardenFunction *entry, HeapTuple tuple)
 	entry->returns_set_in_sql = form->prolang == SQLlanguageId && form->proretset;
 	entry->runs_statements = form->prolang == SQLlanguageId ? runs_statements(tuple) :
 		form->prolang != INTERNALlanguageId && form->prolang != ClanguageId;
+	entry->of_library = entry->object.schema != warden_catalog.schema && form->prolang != SQLlanguageId &&
+		form->prolang != INTERNALlanguageId && (form->prolang == ClanguageId || !warden_language_is_trusted(form->prolang));
+	entry->host = warden_host_function_row(entry->oid, tuple);
+	/* its name may be another now */
+	entry->policy = 0;
 	entry->has_parsed_body = !heap_attisnull(tuple, Anum_pg_proc_prosqlbody, NULL);
 }
 

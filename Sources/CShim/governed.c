@@ -20,6 +20,7 @@
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/plancache.h"
 #include "utils/syscache.h"
 
 typedef enum Governed
@@ -62,7 +63,11 @@ relation_changed(Datum arg, Oid relid)
 	warden_objects_invalidate(relid);
 	if (relid == InvalidOid || relid == warden_catalog.guard_policy || relid == warden_catalog.mask_policy ||
 		relid == warden_catalog.exemption_policy || relid == warden_catalog.label_policy)
+	{
 		warden_policy_stale = true;
+		/* a plan may hold the body of a function that is guarded now, or its value */
+		ResetPlanCache();
+	}
 }
 
 /*

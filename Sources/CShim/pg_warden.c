@@ -29,6 +29,7 @@ _PG_init(void)
 	warden_governed_init();
 	warden_function_init();
 	warden_spool_install();
+	warden_loopback_install();
 	warden_writer_register();
 	warden_audit_install();
 	warden_masking_install();

@@ -89,160 +89,10 @@ add_columns(WardenAccess *access, WardenPermissions *permissions)
 												access->updated_count, &access->written_count);
 }
 
-/* --- does a condition keep rows out? --- */
+/* --- does the plan keep rows out? --- */
 
-typedef struct Target
-{
-	Index		rti;
-	List	   *rtable;
-} Target;
-
-static bool
-mentions(Node *node, Index rti)
-{
-	List	   *vars = pull_var_clause(node, PVC_RECURSE_AGGREGATES | PVC_RECURSE_WINDOWFUNCS |
-									   PVC_RECURSE_PLACEHOLDERS);
-	ListCell   *cell;
-
-	foreach(cell, vars)
-	{
-		Node	   *var = lfirst(cell);
-
-		/* Vars of joined rows are OUTER_VAR and INNER_VAR: they may come from the target */
-		/* tableoid is the same for every row */
-		if (IsA(var, Var) && ((Var *) var)->varattno != TableOidAttributeNumber &&
-			(((Var *) var)->varno == (int) rti || IS_SPECIAL_VARNO(((Var *) var)->varno)))
-			return true;
-	}
-	return false;
-}
-
-static bool
-never_null(Node *node, const Target *target)
-{
-	Var		   *var = (Var *) node;
-	RangeTblEntry *rte;
-	HeapTuple	tuple;
-	bool		notnull = false;
-
-	if (!IsA(node, Var) || var->varno != (int) target->rti)
-		return false;
-	/* system columns; and the row itself, which is there, whatever its columns are */
-	if (var->varattno <= 0)
-		return true;
-	rte = rt_fetch(target->rti, target->rtable);
-	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(rte->relid), Int16GetDatum(var->varattno));
-	if (HeapTupleIsValid(tuple))
-	{
-		notnull = ((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull;
-		ReleaseSysCache(tuple);
-	}
-	return notnull;
-}
-
-/* x = x, x <= x, x >= x, x IS NOT DISTINCT FROM x: true for every row that has an x. */
-static bool
-compares_with_itself(Expr *expr)
-{
-	OpExpr	   *op = (OpExpr *) expr;
-
-	return list_length(op->args) == 2 && equal(linitial(op->args), lsecond(op->args)) &&
-		!contain_volatile_functions((Node *) op->args) && warden_operator_is_reflexive(op->opno);
-}
-
-/* x IS DISTINCT FROM x */
-static bool
-is_never_true(Expr *expr)
-{
-	return IsA(expr, DistinctExpr) && equal(linitial(((DistinctExpr *) expr)->args), lsecond(((DistinctExpr *) expr)->args)) &&
-		!contain_volatile_functions((Node *) ((DistinctExpr *) expr)->args);
-}
-
-/* x = ANY (ARRAY[…, x, …]) */
-static bool
-is_in_own_array(ScalarArrayOpExpr *expr)
-{
-	ArrayExpr  *array = lsecond(expr->args);
-
-	return expr->useOr && IsA(array, ArrayExpr) && list_member(array->elements, linitial(expr->args)) &&
-		warden_operator_is_reflexive(expr->opno);
-}
-
-/* x IS NULL OR x IS NOT NULL */
-static bool
-covers_null_and_not_null(List *args)
-{
-	ListCell   *one;
-	ListCell   *other;
-
-	foreach(one, args)
-		foreach(other, args)
-		{
-			NullTest   *is_null = lfirst(one);
-			NullTest   *is_not = lfirst(other);
-
-			if (IsA(is_null, NullTest) && IsA(is_not, NullTest) && is_null->nulltesttype == IS_NULL &&
-				is_not->nulltesttype == IS_NOT_NULL && equal(is_null->arg, is_not->arg))
-				return true;
-		}
-	return false;
-}
-
-/* True where the condition may be false for one row of the target and true for another. */
-static bool
-excludes_rows(Node *condition, const Target *target)
-{
-	ListCell   *cell;
-
-	check_stack_depth();
-	if (condition == NULL)
-		return false;
-	if (is_andclause(condition))
-	{
-		foreach(cell, ((BoolExpr *) condition)->args)
-			if (excludes_rows(lfirst(cell), target))
-				return true;
-		return false;
-	}
-	if (is_orclause(condition))
-	{
-		if (covers_null_and_not_null(((BoolExpr *) condition)->args))
-			return false;
-		foreach(cell, ((BoolExpr *) condition)->args)
-			if (!excludes_rows(lfirst(cell), target))
-				return false;
-		return true;
-	}
-	if (!mentions(condition, target->rti))
-		return false;
-	if (IsA(condition, BooleanTest) && (((BooleanTest *) condition)->booltesttype == IS_TRUE ||
-										((BooleanTest *) condition)->booltesttype == IS_NOT_FALSE))
-		return excludes_rows((Node *) ((BooleanTest *) condition)->arg, target);
-	if (is_notclause(condition))
-		return !is_never_true(get_notclausearg((Expr *) condition));
-	if (IsA(condition, ScalarArrayOpExpr))
-		return !is_in_own_array((ScalarArrayOpExpr *) condition);
-	if (IsA(condition, NullTest) && ((NullTest *) condition)->nulltesttype == IS_NOT_NULL &&
-		!((NullTest *) condition)->argisrow)
-		return !never_null((Node *) ((NullTest *) condition)->arg, target);
-	if (IsA(condition, OpExpr))
-		return !compares_with_itself((Expr *) condition);
-	return true;
-}
-
-static bool
-any_excludes(List *conditions, const Target *target)
-{
-	ListCell   *cell;
-
-	foreach(cell, conditions)
-		if (excludes_rows(lfirst(cell), target))
-			return true;
-	return false;
-}
-
-static bool scans_target(Plan *plan, const Target *target);
-static bool limits(Plan *plan, const Target *target);
+static bool scans_target(Plan *plan, const WardenTarget *target);
+static bool limits(Plan *plan, const WardenTarget *target);
 
 static List *
 children(Plan *plan)
@@ -286,7 +136,7 @@ is_scan_of(Plan *plan, Index rti)
 }
 
 static bool
-scans_target(Plan *plan, const Target *target)
+scans_target(Plan *plan, const WardenTarget *target)
 {
 	ListCell   *cell;
 	List	   *below;
@@ -304,16 +154,16 @@ scans_target(Plan *plan, const Target *target)
 }
 
 static bool
-scan_limits(Plan *plan, const Target *target)
+scan_limits(Plan *plan, const WardenTarget *target)
 {
 	switch (nodeTag(plan))
 	{
 		case T_IndexScan:
-			return any_excludes(((IndexScan *) plan)->indexqualorig, target);
+			return warden_conditions_exclude(((IndexScan *) plan)->indexqualorig, target);
 		case T_IndexOnlyScan:
 			return ((IndexOnlyScan *) plan)->indexqual != NIL;
 		case T_BitmapHeapScan:
-			return any_excludes(((BitmapHeapScan *) plan)->bitmapqualorig, target);
+			return warden_conditions_exclude(((BitmapHeapScan *) plan)->bitmapqualorig, target);
 		case T_TidScan:
 		case T_TidRangeScan:
 		case T_SampleScan:
@@ -328,14 +178,24 @@ scan_limits(Plan *plan, const Target *target)
 	}
 }
 
+/* An outer join that keeps every row of the target; to be asked for rows without a partner alone. */
 static bool
-join_limits(Plan *plan, const Target *target)
+keeps_unmatched(const Join *join, bool outer)
+{
+	return join->jointype == JOIN_FULL || join->jointype == (outer ? JOIN_LEFT : JOIN_RIGHT);
+}
+
+static bool
+join_limits(Plan *plan, const WardenTarget *target)
 {
 	Join	   *join = (Join *) plan;
-	Plan	   *side = scans_target(outerPlan(plan), target) ? outerPlan(plan) : innerPlan(plan);
+	bool		outer = scans_target(outerPlan(plan), target);
+	Plan	   *side = outer ? outerPlan(plan) : innerPlan(plan);
 
+	if (target->unmatched && keeps_unmatched(join, outer))
+		return limits(side, target);
 	/* merge and hash joins compare; a nested loop without any condition pairs every row */
-	if (!IsA(plan, NestLoop) || any_excludes(join->joinqual, target) || ((NestLoop *) plan)->nestParams != NIL ||
+	if (!IsA(plan, NestLoop) || warden_conditions_exclude(join->joinqual, target) || ((NestLoop *) plan)->nestParams != NIL ||
 		join->jointype == JOIN_ANTI)
 		return true;
 	return limits(side, target);
@@ -343,7 +203,7 @@ join_limits(Plan *plan, const Target *target)
 
 /* True where some node between the table and its change may keep a row of the target out. */
 static bool
-limits(Plan *plan, const Target *target)
+limits(Plan *plan, const WardenTarget *target)
 {
 	ListCell   *cell;
 	List	   *below;
@@ -351,7 +211,7 @@ limits(Plan *plan, const Target *target)
 	check_stack_depth();
 	if (plan == NULL)
 		return true;
-	if (any_excludes(plan->qual, target))
+	if (warden_conditions_exclude(plan->qual, target))
 		return true;
 	if (is_scan_of(plan, target->rti))
 		return scan_limits(plan, target);
@@ -373,27 +233,31 @@ typedef struct Modified
 {
 	WardenFacts *facts;
 	PlannedStmt *plan;
+	ParamListInfo params;
 } Modified;
 
-/* `qual`: what a MERGE action asks for besides, as the plan has it, a list that is ANDed. */
+/* `action`: of a MERGE, whose condition is a list that is ANDed. */
 static WardenClasses
-whole_table(ModifyTable *node, PlannedStmt *plan, WardenClasses all, Node *qual)
+whole_table(ModifyTable *node, const Modified *modified, WardenClasses all, MergeAction *action)
 {
+	List	   *qual = action ? (List *) action->qual : NIL;
 	ListCell   *cell;
 
 	foreach(cell, node->resultRelations)
 	{
-		Target		target = {(Index) lfirst_int(cell), plan->rtable};
+		WardenTarget target = {
+			.rti = (Index) lfirst_int(cell), .rtable = modified->plan->rtable, .subplans = modified->plan->subplans,
+			.params = modified->params, .unmatched = action != NULL && WARDEN_ACTS_ON_UNMATCHED(action)};
 
 		if (scans_target(outerPlan(node), &target) && !limits(outerPlan(node), &target) &&
-			!any_excludes((List *) qual, &target))
+			!warden_conditions_exclude(qual, &target))
 			return all;
 	}
 	return 0;
 }
 
 static WardenClasses
-merge_classes(ModifyTable *node, PlannedStmt *plan)
+merge_classes(ModifyTable *node, const Modified *modified)
 {
 	WardenClasses classes = WARDEN_CLASS_MERGE;
 	ListCell   *outer;
@@ -408,39 +272,62 @@ merge_classes(ModifyTable *node, PlannedStmt *plan)
 				classes |= WARDEN_CLASS_INSERT;
 			if (action->commandType == CMD_UPDATE)
 				classes |= WARDEN_CLASS_UPDATE |
-					whole_table(node, plan, WARDEN_CLASS_UPDATE_ALL, action->qual);
+					whole_table(node, modified, WARDEN_CLASS_UPDATE_ALL, action);
 			if (action->commandType == CMD_DELETE)
 				classes |= WARDEN_CLASS_DELETE |
-					whole_table(node, plan, WARDEN_CLASS_DELETE_ALL, action->qual);
+					whole_table(node, modified, WARDEN_CLASS_DELETE_ALL, action);
 		}
 	return classes;
 }
 
 static WardenClasses
-modify_classes(ModifyTable *node, PlannedStmt *plan)
+modify_classes(ModifyTable *node, const Modified *modified)
 {
 	switch (node->operation)
 	{
 		case CMD_INSERT:
 			return WARDEN_CLASS_INSERT | (node->onConflictAction == ONCONFLICT_UPDATE ? WARDEN_CLASS_UPDATE : 0);
 		case CMD_UPDATE:
-			return WARDEN_CLASS_UPDATE | whole_table(node, plan, WARDEN_CLASS_UPDATE_ALL, NULL);
+			return WARDEN_CLASS_UPDATE | whole_table(node, modified, WARDEN_CLASS_UPDATE_ALL, NULL);
 		case CMD_DELETE:
-			return WARDEN_CLASS_DELETE | whole_table(node, plan, WARDEN_CLASS_DELETE_ALL, NULL);
+			return WARDEN_CLASS_DELETE | whole_table(node, modified, WARDEN_CLASS_DELETE_ALL, NULL);
 		case CMD_MERGE:
-			return merge_classes(node, plan);
+			return merge_classes(node, modified);
 		default:
 			return WARDEN_CLASS_MISC;
 	}
 }
 
+/* The columns that are written are known of the parent: those of the same names. */
 static void
-modifies(WardenFacts *facts, RangeTblEntry *rte, WardenClasses classes)
+written_as_parent(WardenAccess *access, PlannedStmt *plan, Index rti)
 {
+	RangeTblEntry *parent = warden_named_parent(plan, rti);
+	WardenPermissions *permissions = parent ? warden_plan_permissions(plan, parent) : NULL;
+
+	if (permissions == NULL || access->written_count > 0)
+		return;
+	access->written_columns = warden_columns_of_child(parent->relid, access->object->oid,
+													  bms_union(permissions->insertedCols, permissions->updatedCols),
+													  &access->written_count);
+}
+
+static void
+modifies(Modified *modified, Index rti, WardenClasses classes)
+{
+	RangeTblEntry *rte = rt_fetch(rti, modified->plan->rtable);
 	WardenRelation *relation = rte->rtekind == RTE_RELATION ? warden_relation(rte->relid) : NULL;
 
 	if (relation != NULL)
-		(void) warden_facts_access_via(facts, &relation->object, classes, warden_via(rte));
+		written_as_parent(warden_facts_access_via(modified->facts, &relation->object, classes, warden_via(rte)),
+						  modified->plan, rti);
+}
+
+/* An UPDATE of the key moves rows to other partitions. */
+static WardenClasses
+moved_classes(ModifyTable *node, const Modified *modified, Index rti)
+{
+	return node->partColsUpdated && warden_partition_receives(modified->plan, rti) ? WARDEN_CLASS_INSERT : 0;
 }
 
 static void
@@ -455,14 +342,12 @@ find_modifications(Plan *plan, Modified *modified)
 	if (IsA(plan, ModifyTable))
 	{
 		ModifyTable *node = (ModifyTable *) plan;
-		Index		rti = node->nominalRelation;
-		RangeTblEntry *rte = rt_fetch(rti, modified->plan->rtable);
-		WardenClasses classes = modify_classes(node, modified->plan);
+		WardenClasses classes = modify_classes(node, modified);
 
 		/* of an updatable view the nominal relation may be the view: the table is the first result relation */
-		modifies(modified->facts, rte, classes);
+		modifies(modified, node->nominalRelation, classes);
 		foreach(cell, node->resultRelations)
-			modifies(modified->facts, rt_fetch(lfirst_int(cell), modified->plan->rtable), classes);
+			modifies(modified, (Index) lfirst_int(cell), classes | moved_classes(node, modified, (Index) lfirst_int(cell)));
 	}
 	below = children(plan);
 	foreach(cell, below)
@@ -521,6 +406,19 @@ add_relation(WardenFacts *facts, PlannedStmt *plan, RangeTblEntry *rte)
 		warden_facts_masked(access, relation);
 }
 
+/* One over files of the host is a road to them, as a partition of a table that is named too. */
+static void
+add_foreign_table(WardenFacts *facts, RangeTblEntry *rte)
+{
+	WardenClasses classes = warden_host_relation(rte->relid);
+	WardenRelation *relation;
+
+	warden_may_be_client();
+	relation = classes != 0 ? warden_relation(rte->relid) : NULL;
+	if (relation != NULL)
+		(void) warden_facts_access_via(facts, &relation->object, classes, warden_via(rte));
+}
+
 /* What OLD and NEW of a rule's action stand for is not touched by the action. */
 static void
 drop_idle(WardenFacts *facts)
@@ -535,9 +433,9 @@ drop_idle(WardenFacts *facts)
 }
 
 void
-warden_plan_facts(WardenFacts *facts, PlannedStmt *plan, CmdType operation)
+warden_plan_facts(WardenFacts *facts, PlannedStmt *plan, CmdType operation, ParamListInfo params)
 {
-	Modified	modified = {facts, plan};
+	Modified	modified = {facts, plan, params};
 	ListCell   *cell;
 
 	foreach(cell, plan->rtable)
@@ -547,6 +445,8 @@ warden_plan_facts(WardenFacts *facts, PlannedStmt *plan, CmdType operation)
 		/* a view that was put in its place, too, where its reference has the permissions (16) */
 		if (rte->rtekind == RTE_RELATION || (rte->rtekind == RTE_SUBQUERY && OidIsValid(rte->relid)))
 			add_relation(facts, plan, rte);
+		if (unlikely(rte->relkind == RELKIND_FOREIGN_TABLE))
+			add_foreign_table(facts, rte);
 	}
 	if (operation == CMD_SELECT && !plan->hasModifyingCTE)
 	{

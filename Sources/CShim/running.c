@@ -1,6 +1,6 @@
 /*
  * Which functions are running: those in procedural languages, those that act as their owner, and SQL functions that
- * run statements of their own. The server tells of the begin and the end of each call, whichever way it ends; what a
+ * run statements of their own, and those that a guard is about. The server tells of the begin and the end of each call, whichever way it ends; what a
  * call costs for that is paid by such functions alone, and in governed databases alone.
  */
 #include "shim.h"
@@ -43,6 +43,7 @@ warden_fmgr(FmgrHookEventType event, FmgrInfo *function, Datum *private)
 		/* what can fail comes first: nothing undoes a begin that failed */
 		warden_explain_check(function->fn_oid);
 		warden_reached_function(function->fn_oid);
+		warden_function_begins(function->fn_oid);
 		if (previous_hook)
 			(*previous_hook) (event, function, private);
 		push(function->fn_oid);
@@ -65,7 +66,11 @@ warden_needs_fmgr(Oid function)
 
 	if (previous_needs && previous_needs(function))
 		return true;
-	if (function < FirstNormalObjectId || !warden_governed_known())
+	if (!warden_governed_known())
+		return false;
+	if (unlikely(warden_function_guarded(function)))
+		return true;
+	if (function < FirstNormalObjectId)
 		return false;
 	facts = warden_function(function);
 	return facts != NULL && (facts->runs_statements || (warden_any_masks && facts->returns_set_in_sql));

@@ -56,6 +56,8 @@ extern char *warden_cstring(WardenText text);
 
 /* Raises the error of a verdict that refuses; returns for any other. */
 extern void warden_raise(const WardenVerdict *verdict);
+/* The same, and the session ends. */
+extern void warden_raise_fatal(const WardenVerdict *verdict);
 
 /* --- translate.c --- */
 extern void warden_translations_bind(void);
@@ -174,6 +176,10 @@ typedef struct WardenFunction
 	bool		is_mask;		/* one of pg_warden's masks */
 	bool		has_parsed_body;	/* BEGIN ATOMIC … END, RETURN … */
 	bool		body_is_known;
+	bool		guarded;		/* some guard on functions could be about it, by the policy of that number */
+	uint64		policy;
+	bool		of_library;		/* its code may be a client of another server, or of this one */
+	WardenClasses host;			/* what calling it is besides, where it reaches the host */
 	WardenObject object;
 	WardenText	via;			/* "function shop.f(integer)" */
 	WardenText	body;
@@ -184,6 +190,23 @@ extern WardenFunction *warden_function(Oid function);
 /* The text of a body that was stored parsed; NULL for others. */
 extern WardenText warden_function_body(WardenFunction *function);
 extern void warden_function_init(void);
+
+/* --- function_calls.c --- */
+extern bool warden_function_guarded(Oid function);
+/* Decides on a call that the object access hook tells of, and records it. */
+extern void warden_function_called(Oid function);
+/* The same for the function manager's hook. */
+extern void warden_function_begins(Oid function);
+
+/* --- host.c: what reaches the host; 0 where it does not --- */
+extern WardenClasses warden_host_function(Oid function);
+extern WardenClasses warden_host_function_row(Oid function, HeapTuple tuple);
+/* Of a foreign table that reads files or the output of programs. */
+extern WardenClasses warden_host_relation(Oid relid);
+/* Of a utility statement, beside what it does as a statement of its kind. */
+extern WardenClasses warden_host_utility(Node *stmt);
+extern bool warden_language_is_trusted(Oid language);
+extern bool warden_client_preloads(void);
 
 /* --- running.c --- */
 /* The innermost user's function that is running; NULL where none is. */
@@ -315,7 +338,35 @@ extern bool warden_facts_hide(const WardenFacts *facts);
 extern void warden_refuse(const WardenFacts *facts, const WardenVerdict *verdict);
 
 /* --- plan_facts.c --- */
-extern void warden_plan_facts(WardenFacts *facts, PlannedStmt *plan, CmdType operation);
+extern void warden_plan_facts(WardenFacts *facts, PlannedStmt *plan, CmdType operation, ParamListInfo params);
+
+/* --- conditions.c --- */
+
+/* A relation that a statement changes. */
+typedef struct WardenTarget
+{
+	Index		rti;
+	List	   *rtable;
+	List	   *subplans;
+	ParamListInfo params;		/* what a plan for any parameters has to do with; may be NULL */
+	bool		unmatched;		/* rows are changed that have no partner in the join */
+} WardenTarget;
+
+/* True where some of the conditions, which are ANDed, may be true of one row of the target and not of another. */
+extern bool warden_conditions_exclude(List *conditions, const WardenTarget *target);
+
+/* --- partitions.c: partitions and children, reached through their parents --- */
+
+/* The reference to an ancestor that the statement has; NULL where the one at rti is no child of one. */
+extern RangeTblEntry *warden_named_parent(PlannedStmt *plan, Index rti);
+/* Attribute numbers of a child, in order, for columns of its parent as permissions have them; 0, the whole row, and system columns as they are. */
+extern const int16_t *warden_columns_of_child(Oid parent, Oid child, Bitmapset *columns, int64_t *count);
+/* Those that guards name and that the execution, which is started, may read are accesses of the facts; true where there are any. */
+extern bool warden_children_read(WardenFacts *facts, QueryDesc *query);
+/* A guard names the partition, for rows that an UPDATE may move to it: where it changes rows too, nobody tells of them. */
+extern bool warden_partition_receives(PlannedStmt *plan, Index rti);
+/* Rows were routed to a partition: decides, where a guard names it. `columns` as above, of the parent. */
+extern void warden_partition_written(Oid parent, Oid partition, Bitmapset *columns, WardenClasses classes);
 
 /* Notes which of the columns read the session sees masked. */
 extern void warden_facts_masked(WardenAccess *access, WardenRelation *relation);
@@ -349,8 +400,10 @@ extern void warden_access_install(void);
 extern void warden_pending_record(void);
 /* True where the function is one of a statement that is about to be recorded. */
 extern bool warden_pending_function(Oid function);
-/* access.c: what calling a function is besides, where it reaches the host */
-extern WardenClasses warden_function_host_classes(Oid function);
+/* The same for a verdict that lets it run: the statement's record tells of it. */
+extern bool warden_pending_verdict(const WardenVerdict *verdict);
+/* access.c: decides on what a statement reaches; a refusal is recorded and raised */
+extern void warden_decide_reached(const WardenFacts *facts, WardenVerdict *verdict);
 /* access.c: the utility statement under way drops our extension */
 extern bool warden_dropping_extension;
 /* cluster.c: in every database, what would take governance away from another */
@@ -726,6 +779,13 @@ extern void warden_failure_completion(WardenCompletion *completion);
 /* Between transactions: sees to it that errors outside of every frame are seen. */
 extern void warden_failures_watch(void);
 extern void warden_failures_install(void);
+
+/* --- loopback.c --- */
+extern void warden_loopback_install(void);
+/* This process is about to run code of a library, which may connect to where it likes. */
+extern void warden_may_be_client(void);
+/* The client of the session that begins is a session of this server. */
+extern bool warden_peer_is_backend(void);
 
 /* --- connections.c: sessions that begin, end, or are refused --- */
 extern void warden_connections_install(void);

@@ -292,7 +292,8 @@ static void
 created_in(WardenFacts *facts, Oid schema)
 {
 	facts->statement.classes |= WARDEN_CLASS_CREATE;
-	if (OidIsValid(schema))
+	/* what an extension's script puts into pg_catalog (adminpack) comes from the host, as the server's own does */
+	if (OidIsValid(schema) && !(creating_extension && schema == PG_CATALOG_NAMESPACE))
 		(void) warden_facts_access(facts, warden_other_object(NamespaceRelationId, schema), WARDEN_CLASS_CREATE);
 }
 
@@ -457,21 +458,14 @@ moved_to_schema(WardenFacts *facts, AlterObjectSchemaStmt *stmt)
 		(void) warden_facts_access(facts, warden_other_object(NamespaceRelationId, schema), WARDEN_CLASS_CREATE);
 }
 
-/* Functions in these languages are the server's own code, or any code of the host. */
-static bool
-is_native_function(CreateFunctionStmt *stmt)
+static void
+renamed_role(WardenFacts *facts, RenameStmt *stmt)
 {
-	ListCell   *cell;
+	Oid			role = get_role_oid(stmt->subname, true);
 
-	foreach(cell, stmt->options)
-	{
-		DefElem    *option = lfirst(cell);
-
-		if (strcmp(option->defname, "language") == 0 && (pg_strcasecmp(strVal(option->arg), "internal") == 0 ||
-														 pg_strcasecmp(strVal(option->arg), "c") == 0))
-			return true;
-	}
-	return false;
+	facts->statement.classes |= WARDEN_CLASS_ROLE;
+	if (OidIsValid(role))
+		(void) warden_facts_access(facts, warden_other_object(AuthIdRelationId, role), WARDEN_CLASS_ROLE);
 }
 
 static void
@@ -497,8 +491,13 @@ relation_facts(WardenFacts *facts, Node *stmt, const char *tag)
 			break;
 		case T_CreateFunctionStmt:
 			created_function(facts, ((CreateFunctionStmt *) stmt)->funcname);
-			if (is_native_function((CreateFunctionStmt *) stmt))
-				facts->statement.classes |= WARDEN_CLASS_SYSTEM;
+			if (option_named(((CreateFunctionStmt *) stmt)->options, "set"))
+				facts->statement.classes |= WARDEN_CLASS_SET;
+			break;
+		case T_AlterFunctionStmt:
+			facts->statement.classes |= WARDEN_CLASS_ALTER;
+			if (option_named(((AlterFunctionStmt *) stmt)->actions, "set"))
+				facts->statement.classes |= WARDEN_CLASS_SET;
 			break;
 		case T_LockStmt:
 			locked(facts, (LockStmt *) stmt);
@@ -524,6 +523,10 @@ relation_facts(WardenFacts *facts, Node *stmt, const char *tag)
 			named_relation(facts, ((IndexStmt *) stmt)->relation, WARDEN_CLASS_CREATE);
 			break;
 		case T_RenameStmt:
+			if (((RenameStmt *) stmt)->renameType == OBJECT_ROLE)
+				renamed_role(facts, (RenameStmt *) stmt);
+			else
+				facts->statement.classes |= WARDEN_CLASS_ALTER;
 			named_relation(facts, ((RenameStmt *) stmt)->relation, WARDEN_CLASS_ALTER);
 			break;
 		case T_AlterObjectSchemaStmt:
@@ -595,16 +598,12 @@ statement_classes(WardenFacts *facts, Node *stmt)
 	{
 		case T_AlterSystemStmt:
 		case T_LoadStmt:
-			facts->statement.classes |= WARDEN_CLASS_SYSTEM;
 			return true;
 		case T_CreateSubscriptionStmt:
 		case T_AlterSubscriptionStmt:
-			/* what is replicated is written without a statement */
-			facts->statement.classes |= WARDEN_CLASS_SYSTEM | classes_by_tag((const char *) facts->statement.command.bytes);
-			return true;
 		case T_CreateExtensionStmt:
 		case T_CreatePLangStmt:
-			facts->statement.classes |= WARDEN_CLASS_SYSTEM | WARDEN_CLASS_CREATE;
+			facts->statement.classes |= classes_by_tag((const char *) facts->statement.command.bytes);
 			return true;
 		case T_CreateRoleStmt:
 		case T_AlterRoleStmt:
@@ -629,6 +628,7 @@ statement_classes(WardenFacts *facts, Node *stmt)
 static void
 statement_facts(WardenFacts *facts, Node *stmt, const char *tag)
 {
+	facts->statement.classes |= warden_host_utility(stmt);
 	if (statement_classes(facts, stmt) || warden_utility_objects(facts, stmt))
 		return;
 	switch (nodeTag(stmt))

@@ -368,16 +368,16 @@ granted_role(WardenFacts *facts, GrantRoleStmt *stmt)
 {
 	ListCell   *cell;
 
-	facts->statement.classes |= WARDEN_CLASS_GRANT;
+	facts->statement.classes |= WARDEN_CLASS_GRANT | WARDEN_CLASS_ROLE;
 	foreach(cell, stmt->granted_roles)
 		touched(facts, AuthIdRelationId, get_role_oid(((AccessPriv *) lfirst(cell))->priv_name, true),
-				WARDEN_CLASS_GRANT);
+				WARDEN_CLASS_GRANT | WARDEN_CLASS_ROLE);
 	foreach(cell, stmt->grantee_roles)
 	{
 		RoleSpec   *role = lfirst(cell);
 
 		if (role->roletype != ROLESPEC_PUBLIC)
-			touched(facts, AuthIdRelationId, get_rolespec_oid(role, true), WARDEN_CLASS_GRANT);
+			touched(facts, AuthIdRelationId, get_rolespec_oid(role, true), WARDEN_CLASS_GRANT | WARDEN_CLASS_ROLE);
 	}
 }
 
@@ -386,10 +386,10 @@ default_privileges(WardenFacts *facts, AlterDefaultPrivilegesStmt *stmt)
 {
 	ListCell   *cell;
 
-	facts->statement.classes |= WARDEN_CLASS_ALTER;
+	facts->statement.classes |= WARDEN_CLASS_ALTER | WARDEN_CLASS_GRANT;
 	foreach(cell, stmt->options)
 		if (strcmp(((DefElem *) lfirst(cell))->defname, "schemas") == 0)
-			touched_schemas(facts, (List *) ((DefElem *) lfirst(cell))->arg, WARDEN_CLASS_ALTER);
+			touched_schemas(facts, (List *) ((DefElem *) lfirst(cell))->arg, WARDEN_CLASS_ALTER | WARDEN_CLASS_GRANT);
 }
 
 static void
@@ -399,7 +399,14 @@ vacuumed(WardenFacts *facts, VacuumStmt *stmt)
 
 	facts->statement.classes |= WARDEN_CLASS_MISC;
 	foreach(cell, stmt->rels)
-		touched_relation(facts, ((VacuumRelation *) lfirst(cell))->relation, WARDEN_CLASS_MISC);
+	{
+		RangeVar   *name = ((VacuumRelation *) lfirst(cell))->relation;
+		Oid			relid = name ? RangeVarGetRelid(name, NoLock, true) : InvalidOid;
+
+		/* ANALYZE reads a foreign table as a SELECT does */
+		touched(facts, RelationRelationId, relid, WARDEN_CLASS_MISC |
+				(OidIsValid(relid) ? warden_host_relation(relid) : 0));
+	}
 }
 
 static void
@@ -423,19 +430,37 @@ locked(WardenFacts *facts, LockStmt *stmt)
 		touched_relation(facts, lfirst(cell), WARDEN_CLASS_MISC);
 }
 
+/* COMMENT, SECURITY LABEL; of a role it is a change of the role too. */
+static void
+described(WardenFacts *facts, ObjectType type, Node *object)
+{
+	WardenClasses classes = WARDEN_CLASS_OTHER_DDL | (type == OBJECT_ROLE ? WARDEN_CLASS_ROLE : 0);
+
+	facts->statement.classes |= classes;
+	named_object(facts, type, object, classes);
+}
+
+static void
+reassigned(WardenFacts *facts, ReassignOwnedStmt *stmt)
+{
+	ListCell   *cell;
+
+	facts->statement.classes |= WARDEN_CLASS_ROLE;
+	foreach(cell, stmt->roles)
+		touched(facts, AuthIdRelationId, get_rolespec_oid(lfirst(cell), true), WARDEN_CLASS_ROLE);
+	touched(facts, AuthIdRelationId, get_rolespec_oid(stmt->newrole, true), WARDEN_CLASS_ROLE);
+}
+
 bool
 warden_utility_objects(WardenFacts *facts, Node *stmt)
 {
 	switch (nodeTag(stmt))
 	{
 		case T_CommentStmt:
-			facts->statement.classes |= WARDEN_CLASS_OTHER_DDL;
-			named_object(facts, ((CommentStmt *) stmt)->objtype, ((CommentStmt *) stmt)->object, WARDEN_CLASS_OTHER_DDL);
+			described(facts, ((CommentStmt *) stmt)->objtype, ((CommentStmt *) stmt)->object);
 			return true;
 		case T_SecLabelStmt:
-			facts->statement.classes |= WARDEN_CLASS_OTHER_DDL;
-			named_object(facts, ((SecLabelStmt *) stmt)->objtype, ((SecLabelStmt *) stmt)->object,
-						 WARDEN_CLASS_OTHER_DDL);
+			described(facts, ((SecLabelStmt *) stmt)->objtype, ((SecLabelStmt *) stmt)->object);
 			return true;
 		case T_GrantStmt:
 			granted(facts, (GrantStmt *) stmt);
@@ -444,11 +469,19 @@ warden_utility_objects(WardenFacts *facts, Node *stmt)
 			granted_role(facts, (GrantRoleStmt *) stmt);
 			return true;
 		case T_AlterRoleSetStmt:
-			facts->statement.classes |= WARDEN_CLASS_ROLE;
+			facts->statement.classes |= WARDEN_CLASS_ROLE | WARDEN_CLASS_SET;
 			if (((AlterRoleSetStmt *) stmt)->role != NULL)
 				touched(facts, AuthIdRelationId, get_rolespec_oid(((AlterRoleSetStmt *) stmt)->role, true),
 						WARDEN_CLASS_ROLE);
 			return true;
+		case T_AlterDatabaseSetStmt:
+			facts->statement.classes |= WARDEN_CLASS_ALTER | WARDEN_CLASS_SET;
+			touched(facts, DatabaseRelationId, get_database_oid(((AlterDatabaseSetStmt *) stmt)->dbname, true),
+					WARDEN_CLASS_ALTER | WARDEN_CLASS_SET);
+			return true;
+		case T_ReassignOwnedStmt:
+			reassigned(facts, (ReassignOwnedStmt *) stmt);
+			return false;
 		case T_AlterDefaultPrivilegesStmt:
 			default_privileges(facts, (AlterDefaultPrivilegesStmt *) stmt);
 			return true;

@@ -40,8 +40,8 @@ warden_cstring(WardenText text)
 	return string;
 }
 
-void
-warden_raise(const WardenVerdict *verdict)
+static void
+raise_as(int level, const WardenVerdict *verdict)
 {
 	char	   *message;
 	char	   *detail;
@@ -55,10 +55,22 @@ warden_raise(const WardenVerdict *verdict)
 	hint = warden_translated(verdict->hint, verdict->hint_parts);
 	/* last: the audit may want its English back */
 	message = warden_translated(verdict->message, verdict->message_parts);
-	ereport(ERROR,
+	ereport(level,
 			(errcode(MAKE_SQLSTATE(verdict->sqlstate[0], verdict->sqlstate[1], verdict->sqlstate[2],
 								   verdict->sqlstate[3], verdict->sqlstate[4])),
 			 message ? errmsg_internal("%s", message) : errmsg("refused by pg_warden"),
 			 detail ? errdetail_internal("%s", detail) : 0,
 			 hint ? errhint("%s", hint) : 0));
+}
+
+void
+warden_raise(const WardenVerdict *verdict)
+{
+	raise_as(ERROR, verdict);
+}
+
+void
+warden_raise_fatal(const WardenVerdict *verdict)
+{
+	raise_as(FATAL, verdict);
 }

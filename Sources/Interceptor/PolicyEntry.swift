@@ -63,6 +63,18 @@ public func warden_policy_limited() -> WardenClasses {
 }
 
 @c @implementation
+public func warden_policy_concerns(_ object: UnsafePointer<WardenObject>, _ classes: WardenClasses) -> Bool {
+  unsafe policies.inForce?.concerns(ObjectFacts(object), classes) ?? true
+}
+
+@c @implementation
+public func warden_policy_names(
+  _ object: UnsafePointer<WardenObject>, _ classes: WardenClasses, _ bySchema: Bool
+) -> Bool {
+  unsafe policies.inForce?.names(ObjectFacts(object), classes, bySchema: bySchema) ?? true
+}
+
+@c @implementation
 public func warden_class_named(_ name: WardenText) -> WardenClasses {
   unsafe StatementClass.named(TextView(name)) ?? 0
 }

@@ -11,8 +11,7 @@ struct RefusedAct {
 
   /// "DELETE of all rows of shop.orders is blocked"
   func message(_ action: WardenAction) -> Message {
-    if classes & WARDEN_CLASS_COPY_PROGRAM != 0 { return withProgram(action) }
-    if classes & WARDEN_CLASS_SERVER_FILE != 0 { return withServerFile(action) }
+    if classes & (WARDEN_CLASS_COPY_PROGRAM | WARDEN_CLASS_SERVER_FILE) != 0 { return reachingHost(action) }
     guard let access else { return plain(action) }
     if access.isHidden { return hidden(action) }
     if !access.chain.isEmpty { return falling(access, action) }
@@ -24,6 +23,15 @@ struct RefusedAct {
   var chain: [UInt8]? {
     guard let access, !access.chain.isEmpty, !access.isHidden, !access.isChainHidden else { return nil }
     return access.chain.copy
+  }
+
+  private func reachingHost(_ action: WardenAction) -> Message {
+    if let access, access.object.catalog == Catalog.function {
+      return access.isHidden ? hidden(action) : on(access.object, action)
+    }
+    if statement.command.bytes.starts(with: [UInt8]("CONNECT")) { return plain(action) }
+    let isCopy = statement.command.equals("COPY")
+    return isCopy && classes & WARDEN_CLASS_COPY_PROGRAM != 0 ? withProgram(action) : withServerFile(action)
   }
 
   private func withProgram(_ action: WardenAction) -> Message {
@@ -156,10 +164,12 @@ struct RefusedAct {
     if classes & WARDEN_CLASS_INSERT != 0 { return statement.command.equals("COPY") ? "COPY" : "INSERT" }
     if classes & WARDEN_CLASS_MERGE != 0 { return "MERGE" }
     if classes & WARDEN_CLASS_READ != 0 { return statement.command.equals("COPY") ? "COPY" : "SELECT" }
-    if classes & WARDEN_CLASS_FUNCTION != 0 { return "EXECUTE" }
+    if classes & WARDEN_CLASS_FUNCTION != 0 || access?.object.catalog == Catalog.function && isCall { return "EXECUTE" }
     if classes & WARDEN_CLASS_CONNECT != 0 { return "CONNECT" }
     return nil
   }
+
+  private var isCall: Bool { statement.command.equals("FUNCTION") }
 
   /// A DROP of something else takes the object along: DROP SCHEMA a table, say.
   private func isCascade(to object: ObjectFacts) -> Bool {

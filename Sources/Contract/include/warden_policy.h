@@ -133,6 +133,15 @@ WardenClasses warden_policy_classes(void);
 /* The classes for which a guard in force has max_rows; 0: rows need not be counted. */
 WardenClasses warden_policy_limited(void);
 
+/*
+ * Could a guard in force decide about any of the classes on this object, whoever acts? False: none could, whatever the
+ * subject, the time and the place.
+ */
+bool		warden_policy_concerns(const WardenObject *WARDEN_NONNULL object, WardenClasses classes);
+
+/* The same of guards that name the very object; `by_schema`: or its schema. Not those on its ancestors, or on everything. */
+bool		warden_policy_names(const WardenObject *WARDEN_NONNULL object, WardenClasses classes, bool by_schema);
+
 /* The classes that a name of the list in `statements` stands for (`write`: four of them); 0 where it names none. */
 WardenClasses warden_class_named(WardenText name);
 

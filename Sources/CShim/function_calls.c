@@ -1,0 +1,130 @@
+/*
+ * Calls of functions. The object access hook tells of those that expressions, aggregates, window functions, CALL and the
+ * fast path make, when they are prepared to run; the function manager's hook of every single call, of triggers too,
+ * but only of functions that it was asked to watch (running.c). A SQL function that is watched is not put in the place
+ * of its call by the planner, so that a guard on it meets the call by every road.
+ */
+#include "shim.h"
+
+#include "catalog/pg_proc.h"
+#include "utils/fmgroids.h"
+
+/* What was told last, so that a trigger's thousand calls are one record. */
+static uint64 told_statement = 0;
+static Oid	told_function = InvalidOid;
+
+static bool
+decodes_changes(Oid function)
+{
+	return function == F_PG_LOGICAL_SLOT_GET_CHANGES || function == F_PG_LOGICAL_SLOT_PEEK_CHANGES ||
+		function == F_PG_LOGICAL_SLOT_GET_BINARY_CHANGES || function == F_PG_LOGICAL_SLOT_PEEK_BINARY_CHANGES;
+}
+
+/* Could a guard on functions be about this one, whoever calls it? Asked once per function and policy. */
+bool
+warden_function_guarded(Oid function)
+{
+	WardenFunction *facts;
+
+	if (likely((warden_guarded_classes & WARDEN_CLASS_FUNCTION) == 0))
+		return false;
+	facts = warden_function(function);
+	if (facts == NULL)
+		return false;
+	if (facts->policy != warden_policy_generation)
+	{
+		SWIFT_GET(facts->guarded, warden_policy_concerns(&facts->object, WARDEN_CLASS_FUNCTION));
+		facts->policy = warden_policy_generation;
+	}
+	return facts->guarded;
+}
+
+/* A guard that lets the call run is told: with the statement that is about to be recorded, or by a record of its own. */
+static void
+tell(WardenFacts *facts, const WardenVerdict *verdict, Oid function)
+{
+	WardenRecorded recorded = {.position = -1};
+	WardenSource source;
+
+	if (told_statement == warden_current_statement && told_function == function)
+		return;
+	told_function = function;
+	told_statement = warden_audit_statements() + 1;
+	if (warden_pending_verdict(verdict))
+		return;
+	told_statement = warden_current_statement;
+	warden_source_message(&source);
+	warden_audit_start(&recorded, facts, verdict, &source);
+	warden_audit_end(&recorded, -1);
+}
+
+/* On the stack: a trigger is decided on at every call. */
+static void
+decide(Oid function, WardenClasses classes)
+{
+	WardenFunction *called = warden_function(function);
+	WardenAccess access = {0};
+	WardenFacts facts;
+	WardenVerdict verdict;
+
+	if (called == NULL)
+		return;
+	warden_facts_beside(&facts, "FUNCTION");
+	access.object = &called->object;
+	access.classes = facts.statement.classes = classes;
+	facts.statement.accesses = facts.accesses = &access;
+	facts.statement.access_count = facts.count = 1;
+	warden_decide_reached(&facts, &verdict);
+	if (verdict.decision != WARDEN_DECISION_ALLOWED || verdict.action == WARDEN_ACTION_ALERT)
+		tell(&facts, &verdict, function);
+}
+
+static WardenClasses
+classes_of(Oid function)
+{
+	WardenClasses classes = warden_function_guarded(function) ? WARDEN_CLASS_FUNCTION : 0;
+	WardenFunction *facts;
+
+	if (likely(function < FirstNormalObjectId))
+		return classes | warden_host_function(function) | (function == F_SET_CONFIG ? WARDEN_CLASS_SET : 0);
+	facts = warden_function(function);
+	if (facts == NULL)
+		return classes;
+	if (facts->of_library)
+		warden_may_be_client();
+	return classes | facts->host;
+}
+
+/* Runs for every function of every plan: the built-in ones are let by without a look-up. */
+void
+warden_function_called(Oid function)
+{
+	WardenClasses classes;
+
+	if (function < FirstNormalObjectId && decodes_changes(function) && warden_any_masks && warden_anything_masked())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("logical decoding is not open to sessions that see masked values"),
+				 errdetail("Changes are decoded with real values."),
+				 errhint("A member of warden_admin can exempt you with warden.exempt().")));
+	classes = classes_of(function);
+	if (warden_fast_path_call(function, classes | WARDEN_CLASS_FUNCTION))
+		return;
+	if (function >= FirstNormalObjectId)
+		warden_reached_function(function);
+	if ((classes & warden_guarded_classes) != 0)
+		decide(function, classes);
+}
+
+/* A function that is watched begins: a trigger's, or one that was told of before, when its call was prepared. */
+void
+warden_function_begins(Oid function)
+{
+	WardenClasses classes;
+
+	if (!warden_governed_known())
+		return;
+	classes = classes_of(function);
+	if ((classes & warden_guarded_classes) != 0)
+		decide(function, classes);
+}

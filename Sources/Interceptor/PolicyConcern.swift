@@ -1,0 +1,31 @@
+import Contract
+
+/// What a policy could be about, whoever acts: asked where facts cost something to gather.
+extension PolicyIndex {
+  /// Could some rule decide about any of the classes on the object?
+  func concerns(_ object: ObjectFacts, _ classes: WardenClasses) -> Bool {
+    if anyObject.classes & classes != 0 || !databaseNames.isEmpty { return true }
+    for ancestor in object.ancestors where isAbout(table(catalog: Catalog.relation, oid: ancestor), classes) {
+      return true
+    }
+    return names(object, classes, bySchema: true)
+  }
+
+  /// Does some rule name the object itself, or its schema?
+  func names(_ object: ObjectFacts, _ classes: WardenClasses, bySchema: Bool) -> Bool {
+    if isAbout(table(catalog: object.catalog, oid: object.oid), classes) { return true }
+    let byName = object.catalog == Catalog.function ? functionNames : relationNames
+    if !byName.isEmpty, isAbout(byName.table(for: object.name), classes) { return true }
+    guard bySchema else { return false }
+    if object.schema != 0, isAbout(table(catalog: Catalog.schema, oid: object.schema), classes) { return true }
+    guard !schemaNames.isEmpty, let schema = object.name.schema(isItself: object.catalog == Catalog.schema) else {
+      return false
+    }
+    return isAbout(schemaNames.table(for: schema), classes)
+  }
+
+  private func isAbout(_ table: RuleTable?, _ classes: WardenClasses) -> Bool {
+    guard let table else { return false }
+    return table.classes & classes != 0
+  }
+}
