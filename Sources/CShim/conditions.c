@@ -21,7 +21,7 @@
 #include "utils/fmgroids.h"
 #include "utils/syscache.h"
 
-static bool always_true(Node *condition, const WardenTarget *target);
+static bool always_true(Node *condition, const WardenChangedRelation *target);
 
 static bool
 mentions(Node *node, Index rti)
@@ -46,7 +46,7 @@ mentions(Node *node, Index rti)
 /* --- values that are never NULL --- */
 
 static bool
-column_never_null(const Var *var, const WardenTarget *target)
+column_never_null(const Var *var, const WardenChangedRelation *target)
 {
 	RangeTblEntry *rte;
 	HeapTuple	tuple;
@@ -68,7 +68,7 @@ column_never_null(const Var *var, const WardenTarget *target)
 }
 
 static bool
-never_null(Node *node, const WardenTarget *target)
+never_null(Node *node, const WardenChangedRelation *target)
 {
 	ListCell   *cell;
 
@@ -169,7 +169,7 @@ row_compares_with_itself(RowCompareExpr *expr)
 }
 
 static bool
-null_test_always_true(NullTest *test, const WardenTarget *target)
+null_test_always_true(NullTest *test, const WardenChangedRelation *target)
 {
 	Node	   *arg = (Node *) test->arg;
 
@@ -182,7 +182,7 @@ null_test_always_true(NullTest *test, const WardenTarget *target)
 
 /* x IS DISTINCT FROM NULL */
 static bool
-distinct_always_true(DistinctExpr *expr, const WardenTarget *target)
+distinct_always_true(DistinctExpr *expr, const WardenChangedRelation *target)
 {
 	Node	   *one = linitial(expr->args);
 	Node	   *other = lsecond(expr->args);
@@ -193,7 +193,7 @@ distinct_always_true(DistinctExpr *expr, const WardenTarget *target)
 }
 
 static bool
-boolean_test_always_true(BooleanTest *test, const WardenTarget *target)
+boolean_test_always_true(BooleanTest *test, const WardenChangedRelation *target)
 {
 	switch (test->booltesttype)
 	{
@@ -211,7 +211,7 @@ boolean_test_always_true(BooleanTest *test, const WardenTarget *target)
 }
 
 static bool
-all_always_true(List *conditions, const WardenTarget *target)
+all_always_true(List *conditions, const WardenChangedRelation *target)
 {
 	ListCell   *cell;
 
@@ -222,7 +222,7 @@ all_always_true(List *conditions, const WardenTarget *target)
 }
 
 static bool
-case_always_true(CaseExpr *expr, const WardenTarget *target)
+case_always_true(CaseExpr *expr, const WardenChangedRelation *target)
 {
 	ListCell   *cell;
 
@@ -257,7 +257,7 @@ are_complementary(Node *one, Node *other)
 }
 
 static bool
-or_always_true(List *args, const WardenTarget *target)
+or_always_true(List *args, const WardenChangedRelation *target)
 {
 	ListCell   *one;
 	ListCell   *other;
@@ -299,7 +299,7 @@ with_arguments(Node *node, void *context)
 
 /* What the subquery comes to as an expression; NULL where it is more than that. */
 static Node *
-expression_of(SubPlan *expr, const WardenTarget *target)
+expression_of(SubPlan *expr, const WardenChangedRelation *target)
 {
 	Arguments	arguments = {expr->parParam, expr->args};
 	Plan	   *plan = list_nth(target->subplans, expr->plan_id - 1);
@@ -329,7 +329,7 @@ without_tables(Node *node, void *context)
 }
 
 static bool
-always_true(Node *condition, const WardenTarget *target)
+always_true(Node *condition, const WardenChangedRelation *target)
 {
 	check_stack_depth();
 	if (condition == NULL)
@@ -386,7 +386,7 @@ calls_users_function(Node *node, void *context)
 
 /* `$1 IS NULL OR id = $1` of a plan for any parameters, with those that it has now: the first is false, or the plan has no condition. */
 static bool
-is_false_now(Node *condition, const WardenTarget *target)
+is_false_now(Node *condition, const WardenChangedRelation *target)
 {
 	PlannerInfo *root;
 	Node	   *value;
@@ -401,10 +401,10 @@ is_false_now(Node *condition, const WardenTarget *target)
 	return IsA(value, Const) && (((Const *) value)->constisnull || !DatumGetBool(((Const *) value)->constvalue));
 }
 
-static bool any_excludes(List *conditions, const WardenTarget *target);
+static bool any_excludes(List *conditions, const WardenChangedRelation *target);
 
 static bool
-excludes_rows(Node *condition, const WardenTarget *target)
+excludes_rows(Node *condition, const WardenChangedRelation *target)
 {
 	ListCell   *cell;
 
@@ -428,7 +428,7 @@ excludes_rows(Node *condition, const WardenTarget *target)
 }
 
 static bool
-any_excludes(List *conditions, const WardenTarget *target)
+any_excludes(List *conditions, const WardenChangedRelation *target)
 {
 	ListCell   *cell;
 
@@ -439,9 +439,9 @@ any_excludes(List *conditions, const WardenTarget *target)
 }
 
 bool
-warden_conditions_exclude(List *conditions, const WardenTarget *target)
+warden_conditions_exclude(List *conditions, const WardenChangedRelation *target)
 {
 	if (unlikely(contain_subplans((Node *) conditions)))
-		conditions = (List *) without_tables((Node *) conditions, (WardenTarget *) target);
+		conditions = (List *) without_tables((Node *) conditions, (WardenChangedRelation *) target);
 	return any_excludes(conditions, target);
 }

@@ -91,8 +91,8 @@ add_columns(WardenAccess *access, WardenPermissions *permissions)
 
 /* --- does the plan keep rows out? --- */
 
-static bool scans_target(Plan *plan, const WardenTarget *target);
-static bool limits(Plan *plan, const WardenTarget *target);
+static bool scans_target(Plan *plan, const WardenChangedRelation *target);
+static bool limits(Plan *plan, const WardenChangedRelation *target);
 
 static List *
 children(Plan *plan)
@@ -136,7 +136,7 @@ is_scan_of(Plan *plan, Index rti)
 }
 
 static bool
-scans_target(Plan *plan, const WardenTarget *target)
+scans_target(Plan *plan, const WardenChangedRelation *target)
 {
 	ListCell   *cell;
 	List	   *below;
@@ -154,7 +154,7 @@ scans_target(Plan *plan, const WardenTarget *target)
 }
 
 static bool
-scan_limits(Plan *plan, const WardenTarget *target)
+scan_limits(Plan *plan, const WardenChangedRelation *target)
 {
 	switch (nodeTag(plan))
 	{
@@ -186,7 +186,7 @@ keeps_unmatched(const Join *join, bool outer)
 }
 
 static bool
-join_limits(Plan *plan, const WardenTarget *target)
+join_limits(Plan *plan, const WardenChangedRelation *target)
 {
 	Join	   *join = (Join *) plan;
 	bool		outer = scans_target(outerPlan(plan), target);
@@ -203,7 +203,7 @@ join_limits(Plan *plan, const WardenTarget *target)
 
 /* True where some node between the table and its change may keep a row of the target out. */
 static bool
-limits(Plan *plan, const WardenTarget *target)
+limits(Plan *plan, const WardenChangedRelation *target)
 {
 	ListCell   *cell;
 	List	   *below;
@@ -245,7 +245,7 @@ whole_table(ModifyTable *node, const Modified *modified, WardenClasses all, Merg
 
 	foreach(cell, node->resultRelations)
 	{
-		WardenTarget target = {
+		WardenChangedRelation target = {
 			.rti = (Index) lfirst_int(cell), .rtable = modified->plan->rtable, .subplans = modified->plan->subplans,
 			.params = modified->params, .unmatched = action != NULL && WARDEN_ACTS_ON_UNMATCHED(action)};
 

@@ -343,17 +343,17 @@ extern void warden_plan_facts(WardenFacts *facts, PlannedStmt *plan, CmdType ope
 /* --- conditions.c --- */
 
 /* A relation that a statement changes. */
-typedef struct WardenTarget
+typedef struct WardenChangedRelation
 {
 	Index		rti;
 	List	   *rtable;
 	List	   *subplans;
 	ParamListInfo params;		/* what a plan for any parameters has to do with; may be NULL */
 	bool		unmatched;		/* rows are changed that have no partner in the join */
-} WardenTarget;
+} WardenChangedRelation;
 
 /* True where some of the conditions, which are ANDed, may be true of one row of the target and not of another. */
-extern bool warden_conditions_exclude(List *conditions, const WardenTarget *target);
+extern bool warden_conditions_exclude(List *conditions, const WardenChangedRelation *target);
 
 /* --- partitions.c: partitions and children, reached through their parents --- */
 
