@@ -243,7 +243,7 @@ import Testing
       access.object = UnsafePointer(ring.lender.list([object]))
       let statement = WardenStatement(
         classes: WARDEN_CLASS_READ, command: ring.lender.text("S"), accesses: ring.lender.list([access]),
-        access_count: 1, drops_extension: false)
+        access_count: 1, drops_extension: false, rows: nil)
       var record = ring.lender.record()
       record.statement = UnsafePointer(ring.lender.list([statement]))
       #expect(ring.append(record) >= 0)
