@@ -54,6 +54,10 @@ CREATE TABLE warden.guard_policy (
     max_rows     bigint,
     reviewers    text[],
     approvals    int NOT NULL DEFAULT 1,
+    -- as relations, for entries that name a schema, a function, a column
+    schemas      regnamespace[],
+    functions    regprocedure[],
+    columns      int2[],
     builtin      boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE warden.guard_policy IS 'The guards in force; written by warden.guard() and warden.unguard() only';
@@ -103,7 +107,8 @@ COMMENT ON TABLE warden.label_policy IS 'What columns hold; written by warden.la
 ALTER TABLE warden.guard_policy ALTER statements SET STORAGE MAIN, ALTER objects SET STORAGE MAIN,
     ALTER relations SET STORAGE MAIN, ALTER subjects SET STORAGE MAIN, ALTER environments SET STORAGE MAIN,
     ALTER message SET STORAGE MAIN, ALTER networks SET STORAGE MAIN, ALTER hours SET STORAGE MAIN,
-    ALTER reviewers SET STORAGE MAIN;
+    ALTER reviewers SET STORAGE MAIN, ALTER schemas SET STORAGE MAIN, ALTER functions SET STORAGE MAIN,
+    ALTER columns SET STORAGE MAIN;
 ALTER TABLE warden.exemption_policy ALTER subjects SET STORAGE MAIN, ALTER targets SET STORAGE MAIN,
     ALTER relations SET STORAGE MAIN;
 ALTER TABLE warden.label_policy ALTER label SET STORAGE MAIN;

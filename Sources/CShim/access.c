@@ -18,6 +18,7 @@
 #include "catalog/pg_amproc.h"
 #include "catalog/pg_default_acl.h"
 #include "catalog/objectaddress.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_largeobject.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_operator.h"
@@ -34,6 +35,7 @@
 #include "nodes/parsenodes.h"
 #include "tcop/tcopprot.h"
 #include "utils/fmgroids.h"
+#include "utils/inval.h"
 #include "utils/snapmgr.h"
 
 static object_access_hook_type previous_hook = NULL;
@@ -236,6 +238,31 @@ is_builtin_code(Oid class_id, Oid object_id)
 		(class_id == ProcedureRelationId || class_id == OperatorRelationId || class_id == TypeRelationId);
 }
 
+/* Renamed, moved to another schema: decided on what it was and what it has become. */
+static void
+moved(Oid class_id, Oid object_id)
+{
+	WardenFacts facts;
+
+	warden_facts_begin(&facts, command_now("ALTER"));
+	if (warden_moved_facts(&facts, class_id, object_id))
+		decide(&facts);
+}
+
+/* A child has got a parent, or left one. */
+static void
+parents_changed(Oid child)
+{
+	WardenFacts facts;
+
+	/* a table that is being made had nothing to lose */
+	if (warden_utility_now != NULL && !IsA(warden_utility_now, AlterTableStmt))
+		return;
+	warden_facts_begin(&facts, command_now("ALTER TABLE"));
+	if (warden_parents_changed_facts(&facts, child))
+		decide(&facts);
+}
+
 /* pg_warden's own objects are not altered, by whatever statement: renamed, re-owned, replaced … */
 static void
 altered(Oid class_id, Oid object_id)
@@ -299,7 +326,10 @@ governs(ObjectAccessType access)
 {
 	if (access == OAT_FUNCTION_EXECUTE)
 		return warden_governed_known() || (warden_in_function_call() && warden_governed());
-	return access == OAT_POST_CREATE ? warden_governed_known() : warden_governed();
+	/* after CREATE SCHEMA it is to be looked up again; a statement that was governed is */
+	if (access == OAT_POST_CREATE)
+		return warden_governed_known() || (warden_utility_now != NULL && warden_internal_depth == 0);
+	return warden_governed();
 }
 
 static void
@@ -333,7 +363,20 @@ warden_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int s
 	else if (access == OAT_POST_CREATE)
 		created(class_id, object_id, sub_id, arg != NULL && ((ObjectAccessPostCreate *) arg)->is_internal);
 	else if (access == OAT_POST_ALTER)
+	{
+		const ObjectAccessPostAlter *alter = arg;
+
 		altered(class_id, object_id);
+		if (alter != NULL && alter->is_internal)
+			return;
+		if (class_id == InheritsRelationId)
+			parents_changed(object_id);
+		else if (sub_id == 0)
+			moved(class_id, object_id);
+		else if (class_id == RelationRelationId && has_subclass(object_id))
+			/* children know a guarded column by the name that it has here */
+			CacheInvalidateRelcacheByRelid(warden_catalog.guard_policy);
+	}
 	else if (access == OAT_FUNCTION_EXECUTE)
 		warden_function_called(object_id);
 }

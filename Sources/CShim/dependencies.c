@@ -280,6 +280,25 @@ warden_closure_owned(WardenClosure *closure, Oid role)
 		each_of_role(role, add_owned, &owned);
 }
 
+static void
+add_relation(const FormData_pg_shdepend *form, void *arg)
+{
+	List	  **relations = arg;
+
+	if (form->deptype == SHARED_DEPENDENCY_OWNER && form->classid == RelationRelationId)
+		*relations = lappend_oid(*relations, form->objid);
+}
+
+List *
+warden_owned_relations(Oid role)
+{
+	List	   *relations = NIL;
+
+	if (OidIsValid(role))
+		each_of_role(role, add_relation, &relations);
+	return relations;
+}
+
 /* --- TRUNCATE --- */
 
 /*

@@ -5,8 +5,11 @@
 
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "miscadmin.h"
 #include "nodes/pg_list.h"
+#include "utils/acl.h"
 #include "utils/lsyscache.h"
+#include "utils/timestamp.h"
 
 static WardenRelation *
 named(const RangeVar *name)
@@ -75,6 +78,101 @@ check_new_child(const RangeVar *child)
 					 errhint("Take its masks off with warden.unmask(), and mask the parent: the mask holds for all children.")));
 }
 
+/* --- who would own a masked table, and so see its real values --- */
+
+/* Who may decide who sees real values. */
+static bool
+may_show_values(void)
+{
+	return superuser() || warden_session.break_glass ||
+		is_member_of_role(GetUserId(), get_role_oid("warden_admin", true));
+}
+
+/* Would the role, which sees masks now, see real values as the relation's owner? */
+static bool
+would_see_more(WardenRelation *relation, Oid role)
+{
+	WardenSession session = warden_session;
+	bool		masked[MaxHeapAttributeNumber];
+	int64_t		count;
+
+	if (relation->masked_count == 0 || superuser_arg(role) || has_privs_of_role(role, relation->owner))
+		return false;
+	session.role_oid = role;
+	session.superuser = false;
+	session.role_memberships = warden_memberships(role, &session.role_membership_count);
+	SWIFT_GET(count, warden_masked_columns(&session, &relation->object, false, GetCurrentTimestamp(),
+										   relation->masked, relation->masked_count, masked));
+	return count > 0;
+}
+
+static void
+check_new_owner(Oid relid, Oid role)
+{
+	WardenRelation *relation = OidIsValid(relid) ? warden_relation(relid) : NULL;
+
+	if (relation != NULL && relation->maskable && OidIsValid(role) && would_see_more(relation, role) && !may_show_values())
+		refuse(relation, "ALTER TABLE OWNER", "The new owner would see the real values.");
+}
+
+static void
+check_reassigned(ReassignOwnedStmt *stmt)
+{
+	Oid			owner = get_rolespec_oid(stmt->newrole, true);
+	ListCell   *cell;
+	ListCell   *owned;
+
+	foreach(cell, stmt->roles)
+		foreach(owned, warden_owned_relations(get_rolespec_oid(lfirst(cell), true)))
+			check_new_owner(lfirst_oid(owned), owner);
+}
+
+/* Members of the owner see what the owner sees: who grants the membership shows the values. */
+static void
+check_granted(Oid granted)
+{
+	if (!OidIsValid(granted) || may_show_values())
+		return;
+	for (int i = 0; i < warden_mask_count; i++)
+	{
+		WardenRelation *relation = warden_relation(warden_masks[i].relation);
+
+		if (relation != NULL && has_privs_of_role(granted, relation->owner))
+			refuse(relation, "a new member of the owner", "It would see the real values.");
+	}
+}
+
+static void
+check_grant(GrantRoleStmt *stmt)
+{
+	ListCell   *cell;
+
+	foreach(cell, stmt->granted_roles)
+		if (stmt->is_grant)
+			check_granted(get_role_oid(((AccessPriv *) lfirst(cell))->priv_name, true));
+}
+
+/* IN ROLE; and ALTER GROUP … ADD USER, which grants the group. */
+static void
+check_role_options(List *options, Oid role)
+{
+	ListCell   *cell;
+	ListCell   *member;
+
+	foreach(cell, options)
+	{
+		DefElem    *option = lfirst(cell);
+
+		if (strcmp(option->defname, "addroleto") == 0)
+			foreach(member, (List *) option->arg)
+				check_granted(get_rolespec_oid(lfirst(member), true));
+		else if (strcmp(option->defname, "rolemembers") == 0)
+			check_granted(role);
+	}
+}
+
+/* --- */
+
 static void
 check_alter_table(AlterTableStmt *stmt)
 {
@@ -90,6 +188,8 @@ check_alter_table(AlterTableStmt *stmt)
 			check_new_child(((PartitionCmd *) command->def)->name);
 		if (command->subtype == AT_AddInherit)
 			check_new_child(stmt->relation);
+		if (command->subtype == AT_ChangeOwner)
+			check_new_owner(RangeVarGetRelid(stmt->relation, NoLock, true), get_rolespec_oid(command->newowner, true));
 	}
 }
 
@@ -112,6 +212,19 @@ warden_refuse_masked_ddl(Node *utility)
 			break;
 		case T_AlterTableStmt:
 			check_alter_table((AlterTableStmt *) utility);
+			break;
+		case T_ReassignOwnedStmt:
+			check_reassigned((ReassignOwnedStmt *) utility);
+			break;
+		case T_GrantRoleStmt:
+			check_grant((GrantRoleStmt *) utility);
+			break;
+		case T_CreateRoleStmt:
+			check_role_options(((CreateRoleStmt *) utility)->options, InvalidOid);
+			break;
+		case T_AlterRoleStmt:
+			check_role_options(((AlterRoleStmt *) utility)->options, ((AlterRoleStmt *) utility)->action > 0 ?
+							   get_rolespec_oid(((AlterRoleStmt *) utility)->role, true) : InvalidOid);
 			break;
 		default:
 			break;

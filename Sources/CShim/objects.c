@@ -91,9 +91,8 @@ warden_objects_invalidate(Oid relid)
 			entry->valid = false;
 }
 
-/* Parents of `relid` and theirs, each once. Not a walk of the caches: pg_inherits has none. */
-static List *
-ancestors_of(Oid relid)
+List *
+warden_ancestors(Oid relid, Oid but, Snapshot snapshot)
 {
 	Relation	inherits = table_open(InheritsRelationId, AccessShareLock);
 	List	   *found = list_make1_oid(relid);
@@ -106,9 +105,14 @@ ancestors_of(Oid relid)
 
 		ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber, F_OIDEQ,
 					ObjectIdGetDatum(list_nth_oid(found, i)));
-		scan = systable_beginscan(inherits, InheritsRelidSeqnoIndexId, true, NULL, 1, &key);
+		scan = systable_beginscan(inherits, InheritsRelidSeqnoIndexId, true, snapshot, 1, &key);
 		while ((tuple = systable_getnext(scan)) != NULL)
-			found = list_append_unique_oid(found, ((Form_pg_inherits) GETSTRUCT(tuple))->inhparent);
+		{
+			Oid			parent = ((Form_pg_inherits) GETSTRUCT(tuple))->inhparent;
+
+			if (i > 0 || parent != but)
+				found = list_append_unique_oid(found, parent);
+		}
 		systable_endscan(scan);
 	}
 	table_close(inherits, AccessShareLock);
@@ -335,6 +339,7 @@ fill(WardenRelation *entry, HeapTuple tuple, List *ancestors)
 	entry->masked = take(&chunk, sizeof(int16_t) * (natts + 1));
 	entry->masked_count = 0;
 	encode(&entry->object, take(&chunk, encoded_size(natts)));
+	SWIFT(warden_object_hashes(&entry->object));
 }
 
 static WardenRelation *
@@ -347,7 +352,7 @@ build(WardenRelation *entry)
 
 	if (!HeapTupleIsValid(tuple))
 		return NULL;
-	ancestors = ancestors_of(entry->oid);
+	ancestors = warden_ancestors(entry->oid, InvalidOid, NULL);
 	fill(entry, tuple, ancestors);
 	has_children = ((Form_pg_class) GETSTRUCT(tuple))->relhassubclass;
 	ReleaseSysCache(tuple);

@@ -34,6 +34,7 @@ int64		warden_last_expiry = 0;
 WardenClasses warden_guarded_classes = 0;
 WardenClasses warden_limited_classes = 0;
 uint64		warden_policy_generation = 0;
+bool		warden_unbound_patterns = false;
 WardenMaskEntry *warden_masks = NULL;
 int			warden_mask_count = 0;
 
@@ -143,39 +144,45 @@ function_named(List *names)
 	return candidates != NULL && candidates->next == NULL ? candidates->oid : InvalidOid;
 }
 
-/* What the text of a pattern names at this moment; `known` is what it named when the rule was made. */
+/* What a pattern of the form schema.name or schema.name.column names at this moment. */
 static void
-bind_pattern(WardenObjectPattern *pattern, Oid known)
+bind_relation(WardenObjectPattern *pattern, List *names)
 {
-	const char *text = (const char *) pattern->text.bytes;
-	List	   *names;
-	RangeVar   *name;
-
-	if (text == NULL || strcmp(text, "*") == 0 || strncmp(text, "label:", 6) == 0 || strncmp(text, "database:", 9) == 0)
-		return;
-	if (strncmp(text, "function:", 9) == 0)
-	{
-		pattern->object = function_named(warden_name_list(text + 9));
-		return;
-	}
-	if (pattern->text.length > 2 && strcmp(text + pattern->text.length - 2, ".*") == 0)
-	{
-		names = warden_name_list(pnstrdup(text, pattern->text.length - 2));
-		if (list_length(names) == 1)
-			pattern->schema = get_namespace_oid(strVal(linitial(names)), true);
-		return;
-	}
-	names = warden_name_list(text);
 	if (list_length(names) < 2 || list_length(names) > 3)
 		return;
-	name = makeRangeVar(strVal(linitial(names)), strVal(lsecond(names)), -1);
-	pattern->object = OidIsValid(known) ? known : RangeVarGetRelid(name, NoLock, true);
+	pattern->object = RangeVarGetRelid(makeRangeVar(strVal(linitial(names)), strVal(lsecond(names)), -1), NoLock, true);
 	if (list_length(names) == 3 && OidIsValid(pattern->object))
 		pattern->column = get_attnum(pattern->object, strVal(lthird(names)));
 }
 
+static bool
+is_schema_pattern(const WardenText *text)
+{
+	return text->length > 2 && memcmp(text->bytes + text->length - 2, ".*", 2) == 0;
+}
+
+static void
+bind_pattern(WardenObjectPattern *pattern)
+{
+	const char *text = (const char *) pattern->text.bytes;
+	List	   *names;
+
+	if (text == NULL || strcmp(text, "*") == 0 || strncmp(text, "label:", 6) == 0 || strncmp(text, "database:", 9) == 0)
+		return;
+	if (strncmp(text, "function:", 9) == 0)
+		pattern->object = function_named(warden_name_list(text + 9));
+	else if (is_schema_pattern(&pattern->text))
+	{
+		names = warden_name_list(pnstrdup(text, pattern->text.length - 2));
+		if (list_length(names) == 1)
+			pattern->schema = get_namespace_oid(strVal(linitial(names)), true);
+	}
+	else
+		bind_relation(pattern, warden_name_list(text));
+}
+
 WardenObjectPattern *
-warden_object_patterns(Datum array, const Oid *known, int known_count, int64_t *count)
+warden_object_patterns(Datum array, int64_t *count)
 {
 	WardenText *texts = warden_array_texts(array, count);
 	WardenObjectPattern *patterns = palloc0(sizeof(WardenObjectPattern) * (*count + 1));
@@ -183,23 +190,97 @@ warden_object_patterns(Datum array, const Oid *known, int known_count, int64_t *
 	for (int64_t i = 0; i < *count; i++)
 	{
 		patterns[i].text = texts[i];
-		bind_pattern(&patterns[i], i < known_count && get_rel_name(known[i]) != NULL ? known[i] : InvalidOid);
+		bind_pattern(&patterns[i]);
 	}
 	return patterns;
 }
 
-static WardenObjectPattern *
-stored_patterns(Datum texts, Datum relations, int64_t *count)
+/* What patterns named when their rule was made, in arrays beside the texts; NULL: not stored. */
+typedef struct StoredBindings
 {
-	Datum	   *elements;
-	int			n;
-	Oid		   *known;
+	ArrayType  *relations;
+	ArrayType  *schemas;
+	ArrayType  *functions;
+	ArrayType  *columns;
+} StoredBindings;
 
-	deconstruct_array(DatumGetArrayTypeP(relations), REGCLASSOID, 4, true, TYPALIGN_INT, &elements, NULL, &n);
-	known = palloc(sizeof(Oid) * (n + 1));
-	for (int i = 0; i < n; i++)
-		known[i] = DatumGetObjectId(elements[i]);
-	return warden_object_patterns(texts, known, n, count);
+/* 0 where the array has fewer. */
+static Oid
+stored_oid(ArrayType *array, int64_t i)
+{
+	if (array == NULL || ARR_HASNULL(array) || i >= ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)))
+		return InvalidOid;
+	return ((Oid *) ARR_DATA_PTR(array))[i];
+}
+
+static AttrNumber
+stored_column(ArrayType *array, int64_t i)
+{
+	if (array == NULL || ARR_HASNULL(array) || i >= ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)))
+		return 0;
+	return ((int16 *) ARR_DATA_PTR(array))[i];
+}
+
+static ArrayType *
+stored_array(Datum array, bool isnull)
+{
+	return isnull ? NULL : DatumGetArrayTypeP(array);
+}
+
+static Oid
+if_there(Oid oid, int cache)
+{
+	return SearchSysCacheExists1(cache, ObjectIdGetDatum(oid)) ? oid : InvalidOid;
+}
+
+/* Attribute numbers follow a rename; of a column that was dropped, or never noted, the name tells. */
+static void
+rebind_column(WardenObjectPattern *pattern, AttrNumber column)
+{
+	List	   *names = warden_name_list((const char *) pattern->text.bytes);
+
+	if (list_length(names) != 3)
+		return;
+	if (column == 0 || warden_column_name(pattern->object, column) == NULL)
+		column = get_attnum(pattern->object, strVal(lthird(names)));
+	pattern->column = column;
+	pattern->column_name = warden_text(column != 0 ? warden_column_name(pattern->object, column) : NULL);
+}
+
+/* What is not there any more is known by its name. */
+static void
+rebind_pattern(WardenObjectPattern *pattern, const StoredBindings *stored, int64_t i)
+{
+	const char *text = (const char *) pattern->text.bytes;
+
+	if (text == NULL)
+		return;
+	if (strncmp(text, "function:", 9) == 0)
+		pattern->object = if_there(stored_oid(stored->functions, i), PROCOID);
+	else if (is_schema_pattern(&pattern->text))
+		pattern->schema = if_there(stored_oid(stored->schemas, i), NAMESPACEOID);
+	else
+		pattern->object = if_there(stored_oid(stored->relations, i), RELOID);
+	pattern->bound = OidIsValid(pattern->object) || OidIsValid(pattern->schema);
+	if (!pattern->bound)
+		bind_pattern(pattern);
+	if (OidIsValid(pattern->object) && strncmp(text, "function:", 9) != 0)
+		rebind_column(pattern, stored_column(stored->columns, i));
+	warden_unbound_patterns |= !pattern->bound && strcmp(text, "*") != 0;
+}
+
+static WardenObjectPattern *
+stored_patterns(Datum texts, const StoredBindings *stored, int64_t *count)
+{
+	WardenText *names = warden_array_texts(texts, count);
+	WardenObjectPattern *patterns = palloc0(sizeof(WardenObjectPattern) * (*count + 1));
+
+	for (int64_t i = 0; i < *count; i++)
+	{
+		patterns[i].text = names[i];
+		rebind_pattern(&patterns[i], stored, i);
+	}
+	return patterns;
 }
 
 /* --- loading --- */
@@ -241,6 +322,9 @@ has_pages(Oid table)
 	return smgrnblocks(smgropen(file, WARDEN_NO_PROCESS), MAIN_FORKNUM) > 0;
 }
 
+/* Of a policy table. */
+#define MOST_COLUMNS 32
+
 static void
 each_row(Oid table, RowReader read)
 {
@@ -248,8 +332,8 @@ each_row(Oid table, RowReader read)
 	SysScanDesc scan;
 	TupleDesc	desc;
 	HeapTuple	tuple;
-	Datum		values[16];
-	bool		nulls[16];
+	Datum		values[MOST_COLUMNS];
+	bool		nulls[MOST_COLUMNS];
 
 	LockRelationOid(table, AccessShareLock);
 	if (!has_pages(table))
@@ -260,7 +344,7 @@ each_row(Oid table, RowReader read)
 	rel = table_open(table, NoLock);
 	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
 	desc = RelationGetDescr(rel);
-	if (desc->natts > 16)
+	if (desc->natts > MOST_COLUMNS)
 		elog(ERROR, "pg_warden: policy table \"%s\" has %d columns", RelationGetRelationName(rel), desc->natts);
 	while ((tuple = systable_getnext(scan)) != NULL)
 	{
@@ -275,13 +359,18 @@ static void
 read_guard(Datum *values, bool *nulls)
 {
 	WardenGuard guard = {0};
+	StoredBindings bound;
 	WardenVerdict verdict;
 	bool		added;
 
 	guard.name = warden_datum_text(values[0], false);
 	guard.action = warden_datum_text(values[1], false);
 	guard.statements = warden_array_texts(values[2], &guard.statement_count);
-	guard.objects = stored_patterns(values[3], values[4], &guard.object_count);
+	bound.relations = stored_array(values[4], false);
+	bound.schemas = stored_array(values[14], nulls[14]);
+	bound.functions = stored_array(values[15], nulls[15]);
+	bound.columns = stored_array(values[16], nulls[16]);
+	guard.objects = stored_patterns(values[3], &bound, &guard.object_count);
 	guard.subjects = warden_subject_patterns(values[5], &guard.subject_count);
 	guard.environments = warden_array_texts(values[6], &guard.environment_count);
 	guard.message = warden_datum_text(nulls[7] ? (Datum) 0 : values[7], nulls[7]);
@@ -304,12 +393,14 @@ static void
 read_exemption(Datum *values, bool *nulls)
 {
 	WardenExemption exemption = {0};
+	StoredBindings bound = {0};
 	WardenVerdict verdict;
 	bool		added;
 
 	exemption.id = DatumGetInt64(values[0]);
 	exemption.subjects = warden_subject_patterns(values[1], &exemption.subject_count);
-	exemption.targets = stored_patterns(values[2], values[3], &exemption.target_count);
+	bound.relations = stored_array(values[3], false);
+	exemption.targets = stored_patterns(values[2], &bound, &exemption.target_count);
 	exemption.until = nulls[4] ? INT64_MAX : DatumGetTimestampTz(values[4]);
 	if (exemption.until != INT64_MAX)
 		warden_last_expiry = Max(warden_last_expiry, exemption.until);

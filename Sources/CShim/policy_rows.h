@@ -11,7 +11,7 @@ extern WardenText warden_datum_text(Datum datum, bool isnull);
 extern WardenText *warden_array_texts(Datum array, int64_t *count);
 extern WardenNetwork *warden_networks(Datum array, int64_t *count);
 extern WardenSubjectPattern *warden_subject_patterns(Datum array, int64_t *count);
-/* `known`: what each entry named when the rule was made; it follows renames */
-extern WardenObjectPattern *warden_object_patterns(Datum array, const Oid *known, int known_count, int64_t *count);
+/* Bound to what they name at this moment. */
+extern WardenObjectPattern *warden_object_patterns(Datum array, int64_t *count);
 
 #endif

@@ -76,20 +76,43 @@ warden_masks_changed(void)
 		CacheInvalidateRelcacheByRelid(warden_masks[i].relation);
 }
 
-/* What each entry names, as regclass[] beside the texts: rules follow renames. */
-static Datum
-relations_of(const WardenObjectPattern *patterns, int64_t count)
+/* Columns that no argument has: what the objects' patterns name now, in arrays beside the texts. Rules follow renames. */
+typedef enum Bound
 {
-	Datum	   *oids = palloc(sizeof(Datum) * (count + 1));
+	RELATIONS = -1,
+	SCHEMAS = -2,
+	FUNCTIONS = -3,
+	COLUMNS = -4
+} Bound;
+
+static Datum
+bound_datum(const WardenObjectPattern *pattern, Bound what)
+{
+	const char *text = (const char *) pattern->text.bytes;
+	bool		function = text != NULL && strncmp(text, "function:", 9) == 0;
+
+	switch (what)
+	{
+		case SCHEMAS:
+			return ObjectIdGetDatum(pattern->schema);
+		case COLUMNS:
+			return Int16GetDatum(pattern->column);
+		default:
+			return ObjectIdGetDatum(function == (what == FUNCTIONS) ? pattern->object : InvalidOid);
+	}
+}
+
+static Datum
+bound_to(const WardenObjectPattern *patterns, int64_t count, Bound what)
+{
+	Datum	   *elements = palloc(sizeof(Datum) * (count + 1));
+	Oid			type = what == SCHEMAS ? REGNAMESPACEOID : what == FUNCTIONS ? REGPROCEDUREOID : REGCLASSOID;
 
 	for (int64_t i = 0; i < count; i++)
-	{
-		const char *text = (const char *) patterns[i].text.bytes;
-		bool		function = text != NULL && strncmp(text, "function:", 9) == 0;
-
-		oids[i] = ObjectIdGetDatum(function ? InvalidOid : patterns[i].object);
-	}
-	return PointerGetDatum(construct_array(oids, (int) count, REGCLASSOID, 4, true, TYPALIGN_INT));
+		elements[i] = bound_datum(&patterns[i], what);
+	if (what == COLUMNS)
+		return PointerGetDatum(construct_array(elements, (int) count, INT2OID, 2, true, TYPALIGN_SHORT));
+	return PointerGetDatum(construct_array(elements, (int) count, type, 4, true, TYPALIGN_INT));
 }
 
 /* --- guards --- */
@@ -165,7 +188,7 @@ check_guard(FunctionCallInfo fcinfo, WardenGuard *guard)
 	guard->name = ARG_TEXT(0);
 	guard->action = ARG_TEXT(1);
 	guard->statements = warden_array_texts(PG_GETARG_DATUM(2), &guard->statement_count);
-	guard->objects = warden_object_patterns(PG_GETARG_DATUM(3), NULL, 0, &guard->object_count);
+	guard->objects = warden_object_patterns(PG_GETARG_DATUM(3), &guard->object_count);
 	guard->subjects = warden_subject_patterns(PG_GETARG_DATUM(4), &guard->subject_count);
 	guard->environments = warden_array_texts(PG_GETARG_DATUM(5), &guard->environment_count);
 	limits_of_guard(fcinfo, guard);
@@ -173,38 +196,38 @@ check_guard(FunctionCallInfo fcinfo, WardenGuard *guard)
 	checked(valid, &verdict);
 }
 
-/* The column that no argument has: what the objects' patterns name now. */
-#define RELATIONS (-1)
-
 Datum
 warden_sql_guard(PG_FUNCTION_ARGS)
 {
 	/* which argument each column takes */
-	static const int arguments[] = {0, 1, 2, 3, RELATIONS, 4, 5, 11, 12, 6, 7, 8, 9, 10};
+	static const int arguments[] = {0, 1, 2, 3, RELATIONS, 4, 5, 11, 12, 6, 7, 8, 9, 10, SCHEMAS, FUNCTIONS,
+	COLUMNS};
 	WardenGuard guard = {0};
 	Oid			types[] = {TEXTOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, REGCLASSARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-	TEXTOID, INT4OID, CIDRARRAYOID, TEXTOID, INT8OID, TEXTARRAYOID, INT4OID};
+	TEXTOID, INT4OID, CIDRARRAYOID, TEXTOID, INT8OID, TEXTARRAYOID, INT4OID, REGNAMESPACEARRAYOID, REGPROCEDUREARRAYOID,
+	INT2ARRAYOID};
 	Datum		values[lengthof(arguments)];
 	char		nulls[lengthof(arguments) + 1] = "";
 	Statement	statement = {"INSERT INTO warden.guard_policy (name, action, statements, objects, relations, subjects, "
-		"environments, message, priority, networks, hours, max_rows, reviewers, approvals) "
-		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) "
+		"environments, message, priority, networks, hours, max_rows, reviewers, approvals, schemas, "
+		"functions, columns) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) "
 		"ON CONFLICT (name) DO UPDATE SET action = excluded.action, statements = excluded.statements, "
 		"objects = excluded.objects, relations = excluded.relations, subjects = excluded.subjects, "
 		"environments = excluded.environments, message = excluded.message, priority = excluded.priority, "
 		"networks = excluded.networks, hours = excluded.hours, max_rows = excluded.max_rows, "
-		"reviewers = excluded.reviewers, approvals = excluded.approvals, builtin = false",
+		"reviewers = excluded.reviewers, approvals = excluded.approvals, schemas = excluded.schemas, "
+		"functions = excluded.functions, columns = excluded.columns, builtin = false",
 		lengthof(arguments), types, values, nulls, 0, 0};
 
 	warden_ready();
 	check_guard(fcinfo, &guard);
 	for (int i = 0; i < (int) lengthof(arguments); i++)
 	{
-		bool		is_null = arguments[i] != RELATIONS && PG_ARGISNULL(arguments[i]);
+		bool		is_null = arguments[i] >= 0 && PG_ARGISNULL(arguments[i]);
 
 		nulls[i] = is_null ? 'n' : ' ';
-		values[i] = is_null ? (Datum) 0 : arguments[i] != RELATIONS ? PG_GETARG_DATUM(arguments[i]) :
-			relations_of(guard.objects, guard.object_count);
+		values[i] = is_null ? (Datum) 0 : arguments[i] >= 0 ? PG_GETARG_DATUM(arguments[i]) :
+			bound_to(guard.objects, guard.object_count, (Bound) arguments[i]);
 	}
 	warden_internal_run(execute, &statement);
 	warden_policy_changed(warden_catalog.guard_policy);
@@ -246,13 +269,13 @@ warden_sql_exempt(PG_FUNCTION_ARGS)
 	warden_not_null(fcinfo, 0, "subjects");
 	warden_not_null(fcinfo, 1, "targets");
 	exemption.subjects = warden_subject_patterns(PG_GETARG_DATUM(0), &exemption.subject_count);
-	exemption.targets = warden_object_patterns(PG_GETARG_DATUM(1), NULL, 0, &exemption.target_count);
+	exemption.targets = warden_object_patterns(PG_GETARG_DATUM(1), &exemption.target_count);
 	exemption.until = PG_ARGISNULL(2) ? INT64_MAX : PG_GETARG_TIMESTAMPTZ(2);
 	SWIFT_GET(valid, warden_exemption_check(&exemption, warden_texts(), &verdict));
 	checked(valid, &verdict);
 	values[0] = PG_GETARG_DATUM(0);
 	values[1] = PG_GETARG_DATUM(1);
-	values[2] = relations_of(exemption.targets, exemption.target_count);
+	values[2] = bound_to(exemption.targets, exemption.target_count, RELATIONS);
 	for (int i = 3; i < 5; i++)
 	{
 		nulls[i] = PG_ARGISNULL(i - 1) ? 'n' : ' ';

@@ -156,6 +156,8 @@ extern WardenRelation *warden_relation(Oid relid);
 extern void warden_objects_invalidate(Oid relid);
 /* NULL for a column that is dropped or not there. */
 extern char *warden_column_name(Oid relid, AttrNumber attno);
+/* Parents of the relation and theirs, each once; `but`: a parent that it is about to leave. Snapshot NULL: as catalogs are read. */
+extern List *warden_ancestors(Oid relid, Oid but, Snapshot snapshot);
 /* A parent that has none itself; InvalidOid for a relation without parents. */
 extern Oid warden_topmost(Oid relid);
 extern bool warden_is_ancestor(Oid ancestor, Oid relid);
@@ -244,6 +246,8 @@ extern bool warden_policy_stale;
 /* How often this session has loaded the policy: another number, another policy. */
 extern uint64 warden_policy_generation;
 extern void warden_policy_load(void);
+/* Some rule knows an object by its name alone. */
+extern bool warden_unbound_patterns;
 extern bool warden_any_masks;
 /* TimestampTz: when the last exemption that expires will have expired; 0 where there is none */
 extern int64 warden_last_expiry;
@@ -278,7 +282,8 @@ typedef struct WardenFacts
 	WardenAccess *accesses;
 	int			count;
 	int			room;
-	WardenClasses falling;		/* of what would fall with what is named */
+	int			falls;			/* accesses to what would fall with what is named */
+	WardenClasses falling;		/* their classes */
 	WardenClasses named;		/* of what is named; told when the facts are complete */
 } WardenFacts;
 
@@ -310,6 +315,8 @@ extern void warden_closure_cascades(WardenClosure *closure);
 /* What the statement names; an OID of 0 is passed over. */
 extern void warden_closure_root(WardenClosure *closure, Oid class_id, Oid object_id, int sub_id);
 extern void warden_closure_owned(WardenClosure *closure, Oid role);
+/* OIDs of the relations that a role owns in this database. */
+extern List *warden_owned_relations(Oid role);
 extern void warden_closure_grow(WardenClosure *closure);
 /* Each object of it, and the way that leads to it. */
 extern void warden_closure_facts(WardenFacts *facts, WardenClosure *closure);
@@ -336,6 +343,16 @@ extern bool warden_facts_hide(const WardenFacts *facts);
  * the name of an object that the session may not see.
  */
 extern void warden_refuse(const WardenFacts *facts, const WardenVerdict *verdict);
+
+/* --- moves.c: names, schemas and parents that change --- */
+/* Each notes in the facts what the object is now, and what it will be. */
+extern void warden_rename_facts(WardenFacts *facts, RenameStmt *stmt);
+extern void warden_set_schema_facts(WardenFacts *facts, AlterObjectSchemaStmt *stmt);
+extern void warden_leave_facts(WardenFacts *facts, Oid child, Oid parent);
+extern void warden_join_facts(WardenFacts *facts, Oid child, Oid parent);
+/* The same for what has been changed by the command that runs, on OIDs; false where nothing moved. */
+extern bool warden_moved_facts(WardenFacts *facts, Oid class_id, Oid object_id);
+extern bool warden_parents_changed_facts(WardenFacts *facts, Oid child);
 
 /* --- plan_facts.c --- */
 extern void warden_plan_facts(WardenFacts *facts, PlannedStmt *plan, CmdType operation, ParamListInfo params);
@@ -373,6 +390,12 @@ extern void warden_facts_masked(WardenAccess *access, WardenRelation *relation);
 
 /* --- utility_facts.c --- */
 extern void warden_utility_facts(WardenFacts *facts, PlannedStmt *pstmt, const char *query, bool *has_secret);
+
+/* --- ddl_facts.c --- */
+/* DDL on what is there; true where the statement is such. */
+extern bool warden_ddl_facts(WardenFacts *facts, Node *stmt);
+/* What something is made on, or of: parents, models, tables of statistics and publications. */
+extern void warden_made_of(WardenFacts *facts, Node *stmt);
 
 /* --- utility_objects.c --- */
 /*

@@ -97,6 +97,7 @@ WardenAccess *
 warden_facts_fall(WardenFacts *facts, const WardenObject *object, WardenClasses classes)
 {
 	facts->falling |= classes;
+	facts->falls++;
 	return new_access(facts, object, classes, warden_text(NULL));
 }
 
@@ -150,10 +151,10 @@ warden_facts_keep_named(WardenFacts *facts)
 {
 	int			count = 0;
 
-	if (likely(facts->falling == 0))
+	if (likely(facts->falls == 0))
 		return;
 	for (int i = 0; i < facts->count; i++)
-		if (facts->accesses[i].chain.bytes == NULL)
+		if (facts->accesses[i].chain.bytes == NULL && facts->accesses[i].object->oid != InvalidOid)
 			facts->accesses[count++] = facts->accesses[i];
 	facts->count = count;
 	facts->statement.access_count = count;

@@ -12,6 +12,7 @@
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "commands/extension.h"
@@ -49,150 +50,6 @@ named_relation(WardenFacts *facts, const RangeVar *name, WardenClasses classes)
 	relid = RangeVarGetRelid(name, NoLock, true);
 	if (OidIsValid(relid))
 		warden_facts_relation(facts, relid, classes);
-}
-
-static bool
-is_part(ObjectType type)
-{
-	return type == OBJECT_TRIGGER || type == OBJECT_RULE || type == OBJECT_POLICY;
-}
-
-static void
-drop_facts(WardenFacts *facts, DropStmt *stmt)
-{
-	WardenClosure *closure = warden_closure(stmt->behavior == DROP_CASCADE);
-	ListCell   *cell;
-
-	foreach(cell, stmt->objects)
-	{
-		ObjectAddress object = warden_object_named(stmt->removeType, lfirst(cell));
-		bool		internal = false;
-
-		if (!OidIsValid(object.objectId))
-			continue;
-		if (is_part(stmt->removeType))
-			warden_facts_relation(facts, warden_whole_of(object.classId, object.objectId, &internal), WARDEN_CLASS_ALTER);
-		facts->statement.drops_extension |= object.classId == ExtensionRelationId &&
-			object.objectId == warden_catalog.extension;
-		warden_closure_root(closure, object.classId, object.objectId, 0);
-	}
-	warden_closure_grow(closure);
-	warden_closure_facts(facts, closure);
-}
-
-static void
-drop_owned_facts(WardenFacts *facts, DropOwnedStmt *stmt)
-{
-	WardenClosure *closure = warden_closure(stmt->behavior == DROP_CASCADE);
-	ListCell   *cell;
-
-	foreach(cell, stmt->roles)
-		warden_closure_owned(closure, get_rolespec_oid(lfirst(cell), true));
-	warden_closure_grow(closure);
-	warden_closure_facts(facts, closure);
-}
-
-static void
-reassign_facts(WardenFacts *facts, ReassignOwnedStmt *stmt)
-{
-	ListCell   *cell;
-
-	facts->statement.classes |= WARDEN_CLASS_ALTER;
-	foreach(cell, stmt->roles)
-		warden_reassign_facts(facts, get_rolespec_oid(lfirst(cell), true));
-}
-
-static bool
-reads_column(Node *node, const char *name)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, ColumnRef))
-	{
-		Node	   *last = llast(((ColumnRef *) node)->fields);
-
-		/* a whole row, or the column by the table's name */
-		return IsA(last, A_Star) || (IsA(last, String) && strcmp(strVal(last), name) == 0);
-	}
-	return raw_expression_tree_walker(node, reads_column, (void *) name);
-}
-
-/* ALTER COLUMN … TYPE … USING an expression that does not read the column: what was in it is gone. */
-static bool
-wipes_column(Oid relid, const AlterTableCmd *command)
-{
-	Node	   *expression;
-	char	   *table;
-
-	if (command->subtype != AT_AlterColumnType || command->name == NULL)
-		return false;
-	expression = ((ColumnDef *) command->def)->raw_default;
-	table = get_rel_name(relid);
-	return expression != NULL && !reads_column(expression, command->name) &&
-		!(table != NULL && reads_column(expression, table));
-}
-
-static void
-alter_command_facts(WardenFacts *facts, WardenClosure *closure, WardenRelation *relation, AlterTableCmd *command)
-{
-	WardenClasses classes = WARDEN_CLASS_ALTER;
-	List	   *columns = warden_command_columns(relation, command);
-	Oid			relid = relation->oid;
-	ListCell   *cell;
-
-	if (command->subtype == AT_AttachPartition || command->subtype == AT_DetachPartition)
-		named_relation(facts, ((PartitionCmd *) command->def)->name, WARDEN_CLASS_ALTER);
-	if (command->subtype == AT_AddInherit || command->subtype == AT_DropInherit)
-		named_relation(facts, (RangeVar *) command->def, WARDEN_CLASS_ALTER);
-	if (command->subtype == AT_DropColumn || wipes_column(relid, command))
-		classes |= WARDEN_CLASS_DROP_COLUMN;
-	if (columns == NIL)
-		warden_facts_column(facts, &relation->object, classes, 0);
-	foreach(cell, columns)
-		warden_facts_column(facts, &relation->object, classes, lfirst_int(cell));
-	if (command->subtype == AT_DropColumn && columns != NIL)
-		warden_closure_root(closure, RelationRelationId, relid, linitial_int(columns));
-	if (command->subtype == AT_DropConstraint && command->name != NULL)
-		warden_closure_root(closure, ConstraintRelationId, get_relation_constraint_oid(relid, command->name, true), 0);
-}
-
-static void
-alter_table_facts(WardenFacts *facts, AlterTableStmt *stmt)
-{
-	Oid			relid = RangeVarGetRelid(stmt->relation, NoLock, true);
-	WardenClosure *closure = NULL;
-	ListCell   *cell;
-
-	facts->statement.classes |= WARDEN_CLASS_ALTER;
-	if (!OidIsValid(relid) || warden_relation(relid) == NULL)
-		return;
-	foreach(cell, stmt->cmds)
-	{
-		AlterTableCmd *command = lfirst(cell);
-
-		if (closure == NULL)
-			closure = warden_closure(false);
-		if (command->behavior == DROP_CASCADE)
-			warden_closure_cascades(closure);
-		alter_command_facts(facts, closure, warden_relation(relid), command);
-	}
-	warden_closure_grow(closure);
-	warden_closure_facts(facts, closure);
-}
-
-static void
-truncate_facts(WardenFacts *facts, TruncateStmt *stmt)
-{
-	WardenClosure *closure = warden_closure(stmt->behavior == DROP_CASCADE);
-	ListCell   *cell;
-
-	foreach(cell, stmt->relations)
-	{
-		RangeVar   *name = lfirst(cell);
-
-		warden_closure_truncated(closure, RangeVarGetRelid(name, NoLock, true), name->inh);
-	}
-	warden_closure_truncate_facts(facts, closure);
 }
 
 /* Which columns COPY names, or all of them. */
@@ -297,24 +154,68 @@ created_in(WardenFacts *facts, Oid schema)
 		(void) warden_facts_access(facts, warden_other_object(NamespaceRelationId, schema), WARDEN_CLASS_CREATE);
 }
 
+/* What is not there yet has a name that a guard can be for. */
+static void
+created_as(WardenFacts *facts, Oid class_id, const char *kind, Oid schema, const char *name)
+{
+	WardenObject *object = MemoryContextAllocZero(warden_statement_memory(), sizeof(WardenObject));
+	MemoryContext caller = MemoryContextSwitchTo(warden_statement_memory());
+
+	object->catalog = class_id;
+	object->schema = schema;
+	object->kind = warden_text(kind);
+	object->name = warden_text(quote_qualified_identifier(get_namespace_name(schema), name));
+	MemoryContextSwitchTo(caller);
+	(void) warden_facts_fall(facts, object, WARDEN_CLASS_CREATE);
+}
+
 static void
 created_relation(WardenFacts *facts, RangeVar *name)
 {
+	Oid			schema;
+	Oid			there;
+
+	facts->statement.classes |= WARDEN_CLASS_CREATE;
 	/* of a schema that is not there the statement itself will complain */
-	if (name == NULL || (name->schemaname != NULL && !OidIsValid(get_namespace_oid(name->schemaname, true))))
-		facts->statement.classes |= WARDEN_CLASS_CREATE;
+	if (name == NULL || name->relpersistence == RELPERSISTENCE_TEMP ||
+		(name->schemaname != NULL && !OidIsValid(get_namespace_oid(name->schemaname, true))))
+		return;
+	schema = RangeVarGetCreationNamespace(name);
+	if (isTempNamespace(schema))
+		return;
+	created_in(facts, schema);
+	there = get_relname_relid(name->relname, schema);
+	if (OidIsValid(there))
+		warden_facts_relation(facts, there, WARDEN_CLASS_CREATE);
 	else
-		created_in(facts, name->relpersistence == RELPERSISTENCE_TEMP ? InvalidOid : RangeVarGetCreationNamespace(name));
+		created_as(facts, RelationRelationId, "relation", schema, name->relname);
 }
 
 static void
 created_function(WardenFacts *facts, List *names)
 {
-	char	   *schema;
 	char	   *name;
+	char	   *schema_name;
+	Oid			schema;
+
+	DeconstructQualifiedName(names, &schema_name, &name);
+	schema = schema_name ? LookupExplicitNamespace(schema_name, true) : QualifiedNameGetCreationNamespace(names, &name);
+	facts->statement.classes |= WARDEN_CLASS_CREATE;
+	if (!OidIsValid(schema) || isTempNamespace(schema))
+		return;
+	created_in(facts, schema);
+	created_as(facts, ProcedureRelationId, "function", schema, name);
+}
+
+/* Types, operators and the like: the schema alone is told. */
+static void
+created_named(WardenFacts *facts, List *names)
+{
+	char	   *name;
+	char	   *schema;
 
 	DeconstructQualifiedName(names, &schema, &name);
-	created_in(facts, schema ? get_namespace_oid(schema, true) : InvalidOid);
+	created_in(facts, schema ? get_namespace_oid(schema, true) : QualifiedNameGetCreationNamespace(names, &name));
 }
 
 static void
@@ -325,16 +226,6 @@ altered_extension(WardenFacts *facts, const char *name)
 	facts->statement.classes |= WARDEN_CLASS_ALTER;
 	if (OidIsValid(extension))
 		(void) warden_facts_access(facts, warden_other_object(ExtensionRelationId, extension), WARDEN_CLASS_ALTER);
-}
-
-/* A change of one of pg_warden's own tables, by a statement that changes others not at all. */
-static void
-named_own(WardenFacts *facts, const RangeVar *name)
-{
-	Oid			relid = RangeVarGetRelid(name, NoLock, true);
-
-	if (OidIsValid(relid) && warden_is_own_object(RelationRelationId, relid))
-		warden_facts_relation(facts, relid, WARDEN_CLASS_ALTER);
 }
 
 /* What LOCK has come by: views may refer to each other in a circle. */
@@ -409,34 +300,6 @@ locked(WardenFacts *facts, LockStmt *stmt)
 	}
 }
 
-/* Tables that a publication, or statistics, are about. */
-static void
-published(WardenFacts *facts, List *objects)
-{
-	ListCell   *cell;
-
-	foreach(cell, objects)
-	{
-		PublicationObjSpec *object = lfirst(cell);
-
-		if (object->pubtable != NULL)
-			named_own(facts, object->pubtable->relation);
-		else if (object->name != NULL && get_namespace_oid(object->name, true) == warden_catalog.schema)
-			warden_facts_relation(facts, warden_catalog.audit_record, WARDEN_CLASS_ALTER);
-	}
-}
-
-static void
-statistics_of(WardenFacts *facts, List *relations)
-{
-	ListCell   *cell;
-
-	facts->statement.classes |= WARDEN_CLASS_CREATE;
-	foreach(cell, relations)
-		if (IsA(lfirst(cell), RangeVar))
-			named_own(facts, lfirst(cell));
-}
-
 /* What is no member of the extension any more would not be protected as one. */
 static void
 altered_members(WardenFacts *facts, const char *name)
@@ -452,8 +315,7 @@ moved_to_schema(WardenFacts *facts, AlterObjectSchemaStmt *stmt)
 {
 	Oid			schema = get_namespace_oid(stmt->newschema, true);
 
-	facts->statement.classes |= WARDEN_CLASS_ALTER;
-	named_relation(facts, stmt->relation, WARDEN_CLASS_ALTER);
+	warden_set_schema_facts(facts, stmt);
 	if (OidIsValid(schema))
 		(void) warden_facts_access(facts, warden_other_object(NamespaceRelationId, schema), WARDEN_CLASS_CREATE);
 }
@@ -468,37 +330,58 @@ renamed_role(WardenFacts *facts, RenameStmt *stmt)
 		(void) warden_facts_access(facts, warden_other_object(AuthIdRelationId, role), WARDEN_CLASS_ROLE);
 }
 
-static void
-relation_facts(WardenFacts *facts, Node *stmt, const char *tag)
+/* What is made, in which schema and by which name; true where the statement makes such a thing. */
+static bool
+created_facts(WardenFacts *facts, Node *stmt)
 {
-	ListCell   *cell;
-
 	switch (nodeTag(stmt))
 	{
 		case T_CreateStmt:
 			created_relation(facts, ((CreateStmt *) stmt)->relation);
-			foreach(cell, ((CreateStmt *) stmt)->inhRelations)
-				named_own(facts, lfirst(cell));
-			break;
+			return true;
+		case T_CreateForeignTableStmt:
+			created_relation(facts, ((CreateForeignTableStmt *) stmt)->base.relation);
+			return true;
 		case T_CreateTableAsStmt:
 			created_relation(facts, ((CreateTableAsStmt *) stmt)->into->rel);
-			break;
+			return true;
 		case T_ViewStmt:
 			created_relation(facts, ((ViewStmt *) stmt)->view);
-			break;
+			return true;
 		case T_CreateSeqStmt:
 			created_relation(facts, ((CreateSeqStmt *) stmt)->sequence);
-			break;
+			return true;
+		case T_CompositeTypeStmt:
+			created_relation(facts, ((CompositeTypeStmt *) stmt)->typevar);
+			return true;
+		case T_CreateEnumStmt:
+			created_named(facts, ((CreateEnumStmt *) stmt)->typeName);
+			return true;
+		case T_CreateRangeStmt:
+			created_named(facts, ((CreateRangeStmt *) stmt)->typeName);
+			return true;
+		case T_CreateDomainStmt:
+			created_named(facts, ((CreateDomainStmt *) stmt)->domainname);
+			return true;
+		case T_DefineStmt:
+			if (((DefineStmt *) stmt)->kind == OBJECT_AGGREGATE)
+				created_function(facts, ((DefineStmt *) stmt)->defnames);
+			else
+				created_named(facts, ((DefineStmt *) stmt)->defnames);
+			return true;
 		case T_CreateFunctionStmt:
 			created_function(facts, ((CreateFunctionStmt *) stmt)->funcname);
-			if (option_named(((CreateFunctionStmt *) stmt)->options, "set"))
-				facts->statement.classes |= WARDEN_CLASS_SET;
-			break;
-		case T_AlterFunctionStmt:
-			facts->statement.classes |= WARDEN_CLASS_ALTER;
-			if (option_named(((AlterFunctionStmt *) stmt)->actions, "set"))
-				facts->statement.classes |= WARDEN_CLASS_SET;
-			break;
+			return true;
+		default:
+			return false;
+	}
+}
+
+static void
+relation_facts(WardenFacts *facts, Node *stmt, const char *tag)
+{
+	switch (nodeTag(stmt))
+	{
 		case T_LockStmt:
 			locked(facts, (LockStmt *) stmt);
 			break;
@@ -508,17 +391,6 @@ relation_facts(WardenFacts *facts, Node *stmt, const char *tag)
 		case T_AlterExtensionContentsStmt:
 			altered_members(facts, ((AlterExtensionContentsStmt *) stmt)->extname);
 			break;
-		case T_CreatePublicationStmt:
-			facts->statement.classes |= WARDEN_CLASS_CREATE;
-			published(facts, ((CreatePublicationStmt *) stmt)->pubobjects);
-			break;
-		case T_AlterPublicationStmt:
-			facts->statement.classes |= WARDEN_CLASS_ALTER;
-			published(facts, ((AlterPublicationStmt *) stmt)->pubobjects);
-			break;
-		case T_CreateStatsStmt:
-			statistics_of(facts, ((CreateStatsStmt *) stmt)->relations);
-			break;
 		case T_IndexStmt:
 			named_relation(facts, ((IndexStmt *) stmt)->relation, WARDEN_CLASS_CREATE);
 			break;
@@ -526,8 +398,7 @@ relation_facts(WardenFacts *facts, Node *stmt, const char *tag)
 			if (((RenameStmt *) stmt)->renameType == OBJECT_ROLE)
 				renamed_role(facts, (RenameStmt *) stmt);
 			else
-				facts->statement.classes |= WARDEN_CLASS_ALTER;
-			named_relation(facts, ((RenameStmt *) stmt)->relation, WARDEN_CLASS_ALTER);
+				warden_rename_facts(facts, (RenameStmt *) stmt);
 			break;
 		case T_AlterObjectSchemaStmt:
 			moved_to_schema(facts, (AlterObjectSchemaStmt *) stmt);
@@ -545,7 +416,9 @@ relation_facts(WardenFacts *facts, Node *stmt, const char *tag)
 			named_relation(facts, ((AlterPolicyStmt *) stmt)->table, WARDEN_CLASS_ALTER);
 			break;
 		case T_RefreshMatViewStmt:
-			named_relation(facts, ((RefreshMatViewStmt *) stmt)->relation, WARDEN_CLASS_OTHER_DDL);
+			/* WITH NO DATA empties it */
+			named_relation(facts, ((RefreshMatViewStmt *) stmt)->relation, WARDEN_CLASS_OTHER_DDL |
+						   (((RefreshMatViewStmt *) stmt)->skipData ? WARDEN_CLASS_TRUNCATE : 0));
 			break;
 		case T_ClusterStmt:
 			named_relation(facts, ((ClusterStmt *) stmt)->relation, WARDEN_CLASS_OTHER_DDL);
@@ -625,29 +498,26 @@ statement_classes(WardenFacts *facts, Node *stmt)
 	}
 }
 
+/* CREATE and ALTER FUNCTION … SET: the setting is in force in every call. */
+static void
+function_settings(WardenFacts *facts, Node *stmt)
+{
+	if ((IsA(stmt, CreateFunctionStmt) && option_named(((CreateFunctionStmt *) stmt)->options, "set")) ||
+		(IsA(stmt, AlterFunctionStmt) && option_named(((AlterFunctionStmt *) stmt)->actions, "set")))
+		facts->statement.classes |= WARDEN_CLASS_SET;
+}
+
 static void
 statement_facts(WardenFacts *facts, Node *stmt, const char *tag)
 {
 	facts->statement.classes |= warden_host_utility(stmt);
-	if (statement_classes(facts, stmt) || warden_utility_objects(facts, stmt))
+	function_settings(facts, stmt);
+	warden_made_of(facts, stmt);
+	if (statement_classes(facts, stmt) || warden_utility_objects(facts, stmt) || warden_ddl_facts(facts, stmt) ||
+		created_facts(facts, stmt))
 		return;
 	switch (nodeTag(stmt))
 	{
-		case T_DropStmt:
-			drop_facts(facts, (DropStmt *) stmt);
-			break;
-		case T_DropOwnedStmt:
-			drop_owned_facts(facts, (DropOwnedStmt *) stmt);
-			break;
-		case T_ReassignOwnedStmt:
-			reassign_facts(facts, (ReassignOwnedStmt *) stmt);
-			break;
-		case T_TruncateStmt:
-			truncate_facts(facts, (TruncateStmt *) stmt);
-			break;
-		case T_AlterTableStmt:
-			alter_table_facts(facts, (AlterTableStmt *) stmt);
-			break;
 		case T_CopyStmt:
 			copy_facts(facts, (CopyStmt *) stmt);
 			break;

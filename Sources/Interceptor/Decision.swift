@@ -22,6 +22,8 @@ struct Finding {
   let access: AccessFacts?
   /// The attribute number in its object of the column that the rule is about; 0 where it is about the whole object.
   let column: Int16
+  /// The statement does nothing that the guard is about, but the guard would not hold for the object after it.
+  var isLoss = false
 
   var object: ObjectFacts? { access?.object }
 
@@ -38,12 +40,15 @@ private struct Survey {
   /// Classes that some access has.
   var attributed: WardenClasses = 0
   var isMasked = false
+  /// Some object would be found under another name, schema or parent.
+  var moves = false
   var refused: (access: AccessFacts, classes: WardenClasses)?
 
   init(_ statement: StatementFacts, _ session: SessionFacts) {
     for access in statement.accesses {
       attributed |= access.classes
       isMasked = isMasked || access.isMasked
+      moves = moves || access.after != nil
       guard refused == nil else { continue }
       let classes = SelfProtection.refused(access, of: statement, in: session)
       if classes != 0 { refused = (access, classes) }
@@ -65,13 +70,14 @@ func judge(_ statement: StatementFacts, in session: SessionFacts, by policy: Pol
   guard let policy else { return .noPolicy }
 
   let tag = policy.tag(statement.command)
-  guard policy.asked & statement.classes != 0 || tag != nil else {
+  guard policy.asked & statement.classes != 0 || tag != nil || survey.moves else {
     return .allowed(isMasked: survey.isMasked, rowsLeft: 0)
   }
   var search = Search(session: session, policy: policy, tag: tag, rows: statement.rows)
   var decisive: Finding?
   for access in statement.accesses {
     decisive = Finding.moreSevere(decisive, search.finding(on: access))
+    if let after = access.after { decisive = Finding.moreSevere(decisive, search.loss(of: access, after)) }
   }
   // Classes that no object is named for; a statement of no class at all can still be meant by its tag.
   let unattributed = statement.classes & ~survey.attributed
@@ -138,6 +144,46 @@ struct Search {
     self.init(session: session, policy: policy, tag: policy.tag(statement.command), rows: nil)
   }
 
+  /// The guard that the object would no longer have after the statement, or that would no longer decide about it. It
+  /// decides about the change, as if what it guards against were done.
+  mutating func loss(of access: AccessFacts, _ after: ObjectFacts) -> Finding? {
+    guard !access.object.isAny(of: WARDEN_OBJECT_TEMPORARY) else { return nil }
+    let held = holding(access.object)
+    let kept = holding(after)
+    var lost: Finding?
+    for finding in held where finding.rule.action != WARDEN_ACTION_ALLOW {
+      let isThere = kept.contains { $0.rule.number == finding.rule.number && $0.column == finding.column }
+      let lostClasses = Search.effective(finding, among: held) & ~Search.effective(finding, among: kept)
+      guard !isThere || lostClasses != 0 else { continue }
+      // What no class is effective for now is outranked: nothing is lost with it.
+      guard finding.rule.hasTags || Search.effective(finding, among: held) != 0 else { continue }
+      var loss = Finding(rule: finding.rule, classes: 0, access: access, column: finding.column)
+      loss.isLoss = true
+      lost = Finding.moreSevere(lost, loss)
+    }
+    return lost
+  }
+
+  /// Every guard that holds for the object, whatever is done to it.
+  private mutating func holding(_ object: ObjectFacts) -> [Finding] {
+    var act = Act(holdingFor: object)
+    considerObject(&act)
+    considerGeneral(&act)
+    return act.held
+  }
+
+  /// The classes of the guard that none of these which is less severe outranks.
+  private static func effective(_ finding: Finding, among others: [Finding]) -> WardenClasses {
+    var outranked: WardenClasses = 0
+    for other in others where other.rule.rank > finding.rule.rank {
+      guard other.rule.action.rawValue < finding.rule.action.rawValue,
+        other.column == 0 || other.column == finding.column
+      else { continue }
+      outranked |= StatementClass.families(of: other.rule.classes)
+    }
+    return finding.rule.classes & ~outranked
+  }
+
   /// What everybody may do to the object unless a guard names it. psql and every driver read the catalogs; pg_warden's
   /// functions are called by masking views, and check their callers themselves.
   private static func universal(_ object: ObjectFacts) -> WardenClasses {
@@ -161,20 +207,24 @@ struct Search {
 
   /// Rules for the object, those it inherits from, and its schema.
   private mutating func considerObject(_ act: inout Act) {
-    guard let object = act.access?.object else { return }
-    act.isExact = true
+    guard let object = act.object else { return }
+    act.match = .itself
     act.place = Place(catalog: object.catalog, oid: object.oid)
     if let table = policy.table(catalog: object.catalog, oid: object.oid) { consider(table, &act) }
-    act.isExact = false
+    act.match = .descendant
     for ancestor in object.ancestors {
       guard let table = policy.table(catalog: Catalog.relation, oid: ancestor) else { continue }
       act.place = Place(catalog: Catalog.relation, oid: ancestor)
       consider(table, &act)
     }
-    if object.schema != 0, let table = policy.table(catalog: Catalog.schema, oid: object.schema) {
+    act.match = .member
+    if object.schema != 0, object.catalog != Catalog.schema,
+      let table = policy.table(catalog: Catalog.schema, oid: object.schema)
+    {
       act.place = Place(catalog: Catalog.schema, oid: object.schema)
       consider(table, &act)
     }
+    act.match = .name
     considerNames(object, &act)
     if isAsked(policy.labelled, act) { considerLabels(object, &act) }
   }
@@ -195,18 +245,18 @@ struct Search {
   }
 
   private func isAsked(_ table: RuleTable, _ act: Act) -> Bool {
-    table.classes & act.classes != 0 || (table.hasTags && tag != nil)
+    table.classes & act.classes != 0 || (table.hasTags && (tag != nil || act.isHolding))
   }
 
-  /// Rules for what did not exist when the policy was loaded.
+  /// Rules for what is called so now, whatever was when the rule was made.
   private mutating func considerNames(_ object: ObjectFacts, _ act: inout Act) {
     act.place = Place(catalog: object.catalog, oid: object.oid)
     let name = object.name
     let isFunction = object.catalog == Catalog.function
     let names = isFunction ? policy.functionNames : policy.relationNames
-    if !names.isEmpty, let table = names.table(for: name) { consider(table, &act) }
+    if !names.isEmpty, let table = names.table(for: name, hash: object.nameHash) { consider(table, &act) }
     if !policy.schemaNames.isEmpty, let schema = name.schema(isItself: object.catalog == Catalog.schema),
-      let table = policy.schemaNames.table(for: schema)
+      let table = policy.schemaNames.table(for: schema, hash: object.schemaHash)
     {
       act.place = Place(catalog: Catalog.schema, oid: object.schema)
       consider(table, &act)
@@ -231,16 +281,31 @@ struct Search {
   private mutating func consider(_ rules: [Rule], _ act: inout Act, isForSubject: Bool, asUser: Bool) {
     for rule in rules {
       if let best = act.finding, best.rule.rank >= rule.rank { return }
-      guard rule.classes & act.classes != 0 || (rule.hasTags && tag != nil) else { continue }
+      guard rule.classes & act.classes != 0 || (rule.hasTags && (tag != nil || act.isHolding)) else { continue }
       guard let entry = policy.entry(rule.number), entry.isInForce(session) else { continue }
       if isForSubject {
         if asUser && rule.action == WARDEN_ACTION_ALLOW { continue }
       } else if !entry.isFor(session) {
         continue
       }
+      if act.isHolding {
+        if let finding = holding(rule, entry, act) { act.held.append(finding) }
+        continue
+      }
       guard let finding = finding(rule, entry, act) else { continue }
       if rule.maxRows < 0 || isPassed(rule, act, finding.classes) { act.finding = finding }
     }
+  }
+
+  private func holding(_ rule: Rule, _ entry: Guard, _ act: Act) -> Finding? {
+    // What is known by its name alone is another thing under another name.
+    guard act.match != .itself || rule.isBound else { return nil }
+    var column: Int16 = 0
+    if rule.column >= 0, entry.objects.indices.contains(rule.column), let object = act.object {
+      column = entry.objects[rule.column].column(of: object, act.match)
+      guard column != 0 else { return nil }
+    }
+    return Finding(rule: rule, classes: rule.classes, access: act.access, column: column)
   }
 
   private func finding(_ rule: Rule, _ entry: Guard, _ act: Act) -> Finding? {
@@ -270,10 +335,7 @@ struct Search {
   /// How the act touches the column that the rule names.
   private func touch(_ rule: Rule, _ entry: Guard, _ act: Act) -> ColumnTouch? {
     guard let access = act.access, entry.objects.indices.contains(rule.column) else { return nil }
-    let pattern = entry.objects[rule.column]
-    let number =
-      act.isExact && pattern.column != 0
-      ? pattern.column : access.object.column(named: pattern.columnName) ?? pattern.column
+    let number = entry.objects[rule.column].column(of: access.object, act.match)
     return number == 0 ? nil : ColumnTouch(CollectionOfOne(number), access)
   }
 
@@ -295,18 +357,31 @@ private struct Place {
 
 /// One act of a statement on one object, and the guard found for it so far.
 private struct Act {
+  let object: ObjectFacts?
   let access: AccessFacts?
   let classes: WardenClasses
-  /// The rules at hand are for the very object, not for one that it inherits from or a name.
-  var isExact = false
+  /// What the rules at hand have to do with the object.
+  var match = ObjectMatch.name
   var place = Place.everywhere
   /// The rules at hand are for columns of a label: how the access touches those.
   var touch: ColumnTouch?
   var finding: Finding?
+  /// Nothing is done: every rule that holds for the object is asked for, and found in `held`.
+  let isHolding: Bool
+  var held: [Finding] = []
 
   init(access: AccessFacts?, classes: WardenClasses) {
+    object = access?.object
     self.access = access
     self.classes = classes
+    isHolding = false
+  }
+
+  init(holdingFor object: ObjectFacts) {
+    self.object = object
+    access = nil
+    classes = StatementClass.all
+    isHolding = true
   }
 
   private static let changes: WardenClasses =

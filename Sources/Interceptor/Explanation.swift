@@ -26,7 +26,10 @@ struct Explanation {
     judgement = judge(statement, in: session, by: policy)
     candidates = Explanation.candidates(statement, policy)
     explainSelfProtection()
-    for access in statement.accesses { explainActs(on: access) }
+    for access in statement.accesses {
+      explainActs(on: access)
+      explainLoss(of: access)
+    }
     explainActs(classes: statement.classes & ~Explanation.attributed(statement))
     if !rows.isEmpty || policy == nil { explainResult() }
   }
@@ -79,6 +82,18 @@ struct Explanation {
       rest &= ~family
       explain(Explanation.find(family, on: access))
     }
+  }
+
+  /// The guard that would not hold for the object after the statement.
+  private mutating func explainLoss(of access: AccessFacts) {
+    guard let policy, let after = access.after else { return }
+    var search = Search(statement, session, policy)
+    guard let loss = search.loss(of: access, after), let entry = policy.entry(loss.rule.number) else { return }
+    rows.append(
+      ExplainedRow(
+        guardName: entry.name, action: [UInt8](Explanation.name(of: entry.action)),
+        object: Explanation.name(access, loss.column),
+        reason: [UInt8]("would not hold after it: ") + decides(loss.rule.number)))
   }
 
   /// Of the statement, where it names no object for them.

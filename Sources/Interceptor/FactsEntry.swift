@@ -42,6 +42,9 @@ import Contract
 
   /// Those of its columns, by number of the label and by column.
   var labels: ColumnLabels { unsafe ColumnLabels(Lent(raw.pointee.labels, count: raw.pointee.label_count)) }
+  /// Of its name, and of its schema's; 0 where they were not worked out.
+  var nameHash: UInt64 { unsafe raw.pointee.name_hash }
+  var schemaHash: UInt64 { unsafe raw.pointee.schema_hash }
 
   func isAny(of wanted: WardenObjectFlags) -> Bool { flags & wanted != 0 }
 
@@ -165,6 +168,11 @@ import Contract
   var root: TextView { unsafe TextView(raw.pointee.root) }
   var chain: TextView { unsafe TextView(raw.pointee.chain) }
   var isChainHidden: Bool { unsafe raw.pointee.chain_hidden }
+  /// The object as the statement would make it; nil where it stays in its place.
+  var after: ObjectFacts? {
+    guard let after = unsafe raw.pointee.after else { return nil }
+    return unsafe ObjectFacts(after)
+  }
 }
 
 /// The accesses of a statement.
@@ -248,6 +256,8 @@ struct ObjectRow {
   let object: UInt32
   let schema: UInt32
   let column: Int16
+  let columnName: TextView
+  let isBound: Bool
 }
 
 /// An entry of `subjects`.
@@ -340,7 +350,9 @@ private func texts(_ start: UnsafePointer<WardenText>?, _ count: Int64) -> [Text
 
 private func objectRows(_ start: UnsafePointer<WardenObjectPattern>?, _ count: Int64) -> [ObjectRow] {
   unsafe Lent(start, count: count).map { row in
-    unsafe ObjectRow(text: TextView(row.text), object: row.object, schema: row.schema, column: row.column)
+    unsafe ObjectRow(
+      text: TextView(row.text), object: row.object, schema: row.schema, column: row.column,
+      columnName: TextView(row.column_name), isBound: row.bound)
   }
 }
 

@@ -8,8 +8,17 @@ enum Catalog {
   static let database: UInt32 = 1262
 }
 
-/// An entry of `objects => '{…}'`. What it named when the policy was loaded is held by OID, so that it follows a
-/// rename; what did not exist is held by name.
+/// What a rule that was found has to do with an object: it is for the object, for one that it inherits from, for the
+/// schema that it is in, or for whatever has its name.
+enum ObjectMatch {
+  case itself
+  case descendant
+  case member
+  case name
+}
+
+/// An entry of `objects => '{…}'`. What it named when the rule was made is held by OID, so that it follows a rename. What
+/// restricts holds for what has the name now, too: a table that takes the place of a guarded one is guarded.
 struct ObjectPattern {
   enum Kind {
     /// `*`
@@ -36,6 +45,10 @@ struct ObjectPattern {
   /// Of `schema.name.column`: attribute number (0 where there was none), and name for children, whose numbers differ.
   let column: Int16
   let columnName: [UInt8]
+  /// What that column is called now.
+  let presentName: [UInt8]
+  /// `oid` is what the pattern named when the rule was made, not what has the name now.
+  let isBound: Bool
 
   init(_ row: ObjectRow) throws(PolicyError) {
     let text = row.text.copy
@@ -52,12 +65,40 @@ struct ObjectPattern {
     }
   }
 
-  private init(_ kind: Kind, oid: UInt32, name: [UInt8], column: Int16 = 0, columnName: [UInt8] = []) {
+  private init(
+    _ kind: Kind, oid: UInt32, name: [UInt8], column: Int16 = 0, columnName: [UInt8] = [], presentName: [UInt8] = [],
+    isBound: Bool = false
+  ) {
     self.kind = kind
     self.oid = oid
     self.name = name
     self.column = column
     self.columnName = columnName
+    self.presentName = presentName
+    self.isBound = isBound
+  }
+
+  /// What `oid` is one of.
+  var catalog: UInt32 {
+    switch kind {
+    case .schema: Catalog.schema
+    case .function: Catalog.function
+    case .database: Catalog.database
+    default: Catalog.relation
+    }
+  }
+
+  /// The attribute number of the column that the pattern is about, in an object that it was found for; 0 where the object
+  /// has no such column.
+  func column(of object: ObjectFacts, _ match: ObjectMatch) -> Int16 {
+    switch match {
+    case .itself where column != 0:
+      return column
+    case .descendant where !presentName.isEmpty:
+      return object.column(named: presentName) ?? object.column(named: columnName) ?? 0
+    default:
+      return object.column(named: columnName) ?? 0
+    }
   }
 
   private init(label: [UInt8], _ row: ObjectRow) throws(PolicyError) {
@@ -84,7 +125,7 @@ struct ObjectPattern {
     guard let parts = ObjectName.identifiers(function), parts.count == 2, !parts.contains(where: { $0.isStar }) else {
       throw ObjectPattern.malformed(row)
     }
-    self.init(.function, oid: row.object, name: ObjectName.joined(parts))
+    self.init(.function, oid: row.object, name: ObjectName.joined(parts), isBound: row.isBound)
   }
 
   private init(relation text: [UInt8], _ row: ObjectRow) throws(PolicyError) {
@@ -93,12 +134,14 @@ struct ObjectPattern {
     else { throw ObjectPattern.malformed(row) }
     switch parts.count {
     case 2 where last.isStar:
-      self.init(.schema, oid: row.schema, name: first.bytes)
+      self.init(.schema, oid: row.schema, name: first.bytes, isBound: row.isBound)
     case 2:
-      self.init(.relation, oid: row.object, name: ObjectName.joined(parts))
+      self.init(.relation, oid: row.object, name: ObjectName.joined(parts), isBound: row.isBound)
     case 3 where !last.isStar:
       let relation = ObjectName.joined(Array(parts.dropLast()))
-      self.init(.column, oid: row.object, name: relation, column: row.column, columnName: last.bytes)
+      self.init(
+        .column, oid: row.object, name: relation, column: row.column, columnName: last.bytes,
+        presentName: row.columnName.copy, isBound: row.isBound)
     default:
       throw ObjectPattern.malformed(row)
     }

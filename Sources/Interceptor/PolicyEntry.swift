@@ -75,6 +75,14 @@ public func warden_policy_names(
 }
 
 @c @implementation
+public func warden_object_hashes(_ object: UnsafeMutablePointer<WardenObject>) {
+  let name = unsafe ObjectName(TextView(object.pointee.name))
+  unsafe object.pointee.name_hash = NameTable.hash(name)
+  guard let schema = unsafe name.schema(isItself: object.pointee.catalog == Catalog.schema) else { return }
+  unsafe object.pointee.schema_hash = NameTable.hash(schema)
+}
+
+@c @implementation
 public func warden_class_named(_ name: WardenText) -> WardenClasses {
   unsafe StatementClass.named(TextView(name)) ?? 0
 }

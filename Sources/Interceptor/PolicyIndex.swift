@@ -13,6 +13,8 @@ struct Rule {
   let hasTags: Bool
   /// The rule matches from the row after so many on; below 0: whatever the number of rows.
   let maxRows: Int64
+  /// It is for an object by its OID, whatever that is called; false: for what has the name when the policy is loaded.
+  let isBound: Bool
 }
 
 /// Rules for one object, or for any, the highest rank first.
@@ -50,7 +52,7 @@ struct RuleTable {
   }
 }
 
-/// Rules for objects that did not exist when the policy was loaded, by name.
+/// Rules by the names of objects.
 struct NameTable {
   private var buckets: [UInt64: [(name: [UInt8], table: RuleTable)]] = [:]
 
@@ -70,14 +72,15 @@ struct NameTable {
   }
 
   /// The rules for the name `bytes` spell.
-  func table(for bytes: some Sequence<UInt8>) -> RuleTable? {
-    guard let bucket = buckets[NameTable.hash(bytes)] else { return nil }
+  /// `hash`: of that name, where it is known; else 0.
+  func table(for bytes: some Sequence<UInt8>, hash: UInt64 = 0) -> RuleTable? {
+    guard let bucket = buckets[hash != 0 ? hash : NameTable.hash(bytes)] else { return nil }
     for entry in bucket where bytes.elementsEqual(entry.name) { return entry.table }
     return nil
   }
 
   /// FNV-1a: names are looked up from C's bytes without a copy of them as a key.
-  private static func hash(_ bytes: some Sequence<UInt8>) -> UInt64 {
+  static func hash(_ bytes: some Sequence<UInt8>) -> UInt64 {
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
     return hash
@@ -174,7 +177,7 @@ private struct PolicyIndexBuilder {
       let rule = Rule(
         rank: entry.rank, number: number, column: object.kind == .column ? index : -1,
         classes: entry.statements.classes, action: entry.action, hasTags: !entry.statements.tags.isEmpty,
-        maxRows: entry.maxRows ?? -1)
+        maxRows: entry.maxRows ?? -1, isBound: object.isBound)
       add(rule, for: object, roles: roles)
     }
   }
@@ -197,16 +200,16 @@ private struct PolicyIndexBuilder {
   }
 
   private mutating func add(_ rule: Rule, for object: ObjectPattern, roles: [UInt32]?) {
+    if object.kind == .everything { return anyObject.add(rule, roles: roles) }
+    if object.oid != 0 { add(rule, object.catalog, object.oid, roles) }
+    // A name that anybody can give to a table of their own restricts, and permits nothing.
+    guard object.oid == 0 || rule.action != WARDEN_ACTION_ALLOW else { return }
     switch object.kind {
-    case .everything: anyObject.add(rule, roles: roles)
+    case .everything: break
     case .database: databaseNames.add(object.name, rule, roles: roles)
-    case .schema where object.oid == 0: schemaNames.add(object.name, rule, roles: roles)
-    case .schema: add(rule, Catalog.schema, object.oid, roles)
-    case .function where object.oid == 0: functionNames.add(object.name, rule, roles: roles)
-    case .function: add(rule, Catalog.function, object.oid, roles)
-    case .relation where object.oid == 0, .column where object.oid == 0:
-      relationNames.add(object.name, rule, roles: roles)
-    case .relation, .column: add(rule, Catalog.relation, object.oid, roles)
+    case .schema: schemaNames.add(object.name, rule, roles: roles)
+    case .function: functionNames.add(object.name, rule, roles: roles)
+    case .relation, .column: relationNames.add(object.name, rule, roles: roles)
     case .label:
       labelPatterns.add(object.name, rule, roles: roles)
       labelled.note(rule)

@@ -140,7 +140,8 @@ enum Refusal {
     _ verdict: inout Verdict, _ statement: StatementFacts, _ finding: Finding, _ entry: Guard
   ) {
     let act = RefusedAct(
-      statement: statement, classes: finding.classes, access: finding.access, column: finding.column)
+      statement: statement, classes: finding.classes, access: finding.access, column: finding.column,
+      isLoss: finding.isLoss)
     verdict.chain = act.chain
     verdict.message = finding.isByRows ? act.message(entry.action, limit: finding.limit) : act.message(entry.action)
     verdict.detail = detail(finding, entry)

@@ -8,12 +8,15 @@ struct RefusedAct {
   let access: AccessFacts?
   /// The attribute number of the column that the guard is about; 0 where it is about the whole object.
   let column: Int16
+  /// Nothing is done that the guard is about, but it would not hold for the object any more.
+  var isLoss = false
 
   /// "DELETE of all rows of shop.orders is blocked"
   func message(_ action: WardenAction) -> Message {
     if classes & (WARDEN_CLASS_COPY_PROGRAM | WARDEN_CLASS_SERVER_FILE) != 0 { return reachingHost(action) }
     guard let access else { return plain(action) }
     if access.isHidden { return hidden(action) }
+    if isLoss { return leaving(access.object, action) }
     if !access.chain.isEmpty { return falling(access, action) }
     if classes & (WARDEN_CLASS_DELETE_ALL | WARDEN_CLASS_UPDATE_ALL) != 0 { return onAllRows(access.object, action) }
     return isCascade(to: access.object) ? reaching(access.object, action) : on(access.object, action)
@@ -21,7 +24,7 @@ struct RefusedAct {
 
   /// How the statement reaches what it does not name; nil where it names it, or the subject may not see all of the way.
   var chain: [UInt8]? {
-    guard let access, !access.chain.isEmpty, !access.isHidden, !access.isChainHidden else { return nil }
+    guard !isLoss, let access, !access.chain.isEmpty, !access.isHidden, !access.isChainHidden else { return nil }
     return access.chain.copy
   }
 
@@ -72,6 +75,16 @@ struct RefusedAct {
     if classes & WARDEN_CLASS_TRUNCATE != 0 { return truncated(access, action) }
     return classes & (WARDEN_CLASS_DROP | WARDEN_CLASS_DROP_COLUMN) != 0
       ? dropped(access, action) : altered(access, action)
+  }
+
+  private func leaving(_ object: ObjectFacts, _ action: WardenAction) -> Message {
+    switch action {
+    case WARDEN_ACTION_ALERT:
+      Message("%1$s raises an alert: a guard does not hold for %2$s after it", command, name(object))
+    case WARDEN_ACTION_REQUIRE_APPROVAL:
+      Message("%1$s requires approval: a guard would not hold for %2$s after it", command, name(object))
+    default: Message("%1$s is blocked: a guard would not hold for %2$s after it", command, name(object))
+    }
   }
 
   private func dropped(_ access: AccessFacts, _ action: WardenAction) -> Message {

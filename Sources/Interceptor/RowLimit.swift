@@ -4,7 +4,7 @@ import Contract
 
 extension Finding {
   /// TRUNCATE is refused before it begins: its rows are not counted.
-  var isByRows: Bool { rule.maxRows >= 0 && classes & WARDEN_CLASS_TRUNCATE == 0 }
+  var isByRows: Bool { !isLoss && rule.maxRows >= 0 && classes & WARDEN_CLASS_TRUNCATE == 0 }
 
   /// In digits.
   var limit: [UInt8] { [UInt8](String(rule.maxRows).utf8) }

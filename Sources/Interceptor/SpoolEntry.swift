@@ -21,7 +21,7 @@ public func warden_object_encode(_ object: UnsafePointer<WardenObject>, _ out: U
   var access = unsafe WardenAccess(
     object: object, classes: 0, read_columns: nil, read_count: 0, written_columns: nil, written_count: 0,
     masked_columns: nil, masked_count: 0, via: none, hidden: false, root: none, chain: none, chain_hidden: false,
-    inserted_columns: nil, inserted_count: 0, updated_columns: nil, updated_count: 0)
+    inserted_columns: nil, inserted_count: 0, updated_columns: nil, updated_count: 0, after: nil)
   unsafe withUnsafePointer(to: &access) { unsafe AccessList.encodeObject(AccessView($0), into: &writer) }
   unsafe writer.finish(out)
 }

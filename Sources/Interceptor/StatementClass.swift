@@ -59,6 +59,18 @@ enum StatementClass {
     return lowest
   }
 
+  /// Every class that comes together with one of these.
+  static func families(of classes: WardenClasses) -> WardenClasses {
+    var families = classes
+    var rest = classes
+    while rest != 0 {
+      let family = family(in: rest)
+      families |= family
+      rest &= ~family
+    }
+    return families
+  }
+
   private static var updates: WardenClasses { WARDEN_CLASS_UPDATE | WARDEN_CLASS_UPDATE_ALL }
   private static var deletes: WardenClasses { WARDEN_CLASS_DELETE | WARDEN_CLASS_DELETE_ALL }
   private static var alters: WardenClasses { WARDEN_CLASS_ALTER | WARDEN_CLASS_DROP_COLUMN }

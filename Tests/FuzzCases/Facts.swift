@@ -40,7 +40,8 @@ extension Choices {
   }
 
   private mutating func objectPattern() -> WardenObjectPattern {
-    WardenObjectPattern(text: text(), object: oid(), schema: oid(), column: column())
+    WardenObjectPattern(
+      text: text(), object: oid(), schema: oid(), column: column(), column_name: text(), bound: bool())
   }
 
   private mutating func subjectPattern() -> WardenSubjectPattern { WardenSubjectPattern(text: text(), role: oid()) }
@@ -100,6 +101,7 @@ extension Choices {
     }
     (object.labels, object.label_count) = (UnsafePointer(labels), labelCount)
     if bool() { object.encoded = encoded(object) }
+    if bool() { warden_object_hashes(&object) }
     return object
   }
 
@@ -130,6 +132,7 @@ extension Choices {
     (access.inserted_columns, access.inserted_count) = (UnsafePointer(inserted), insertedCount)
     let (updated, updatedCount) = list(upTo: 4) { $0.column() }
     (access.updated_columns, access.updated_count) = (UnsafePointer(updated), updatedCount)
+    if bool() { access.after = UnsafePointer(memory.list([object()])) }
     return access
   }
 

@@ -83,15 +83,20 @@ extension PolicyTests {
       DecisionCase.blocked(
         "object by OID", [TestGuard(objects: [Pattern("shop.orders", object: 100)])], on(orders, read)),
       .allowed("other object", [TestGuard(objects: [Pattern("shop.orders", object: 100)])], on(people, read)),
-      .allowed(
-        "the name of an object that exists is no longer its own once it is renamed",
+      .blocked(
+        "what takes the name of an object that a guard is for",
         [TestGuard(objects: [Pattern("shop.people", object: 100)])], on(people, read)),
+      .allowed(
+        "a name permits nothing where an object of that name was meant",
+        [TestGuard(action: "allow", objects: [Pattern("shop.people", object: 100)])], on(people, read)),
       .allowed(
         "same OID, other catalog", [TestGuard(objects: [Pattern("shop.orders", object: 100)])], on(function, read)),
       .blocked("child of it", [TestGuard(objects: [Pattern("shop.orders", object: 100)])], on(partition, read)),
       .blocked("by schema", [TestGuard(objects: [Pattern("shop.*", schema: 10)])], on(people, read)),
       .blocked("the schema itself", [TestGuard(objects: [Pattern("shop.*", schema: 10)])], on(schemaObject, drop)),
-      .allowed("other schema", [TestGuard(objects: [Pattern("shop.*", schema: 99)])], on(people, read)),
+      .allowed("other schema", [TestGuard(objects: [Pattern("lab.*", schema: 99)])], on(people, read)),
+      .blocked(
+        "a schema that took the name", [TestGuard(objects: [Pattern("shop.*", schema: 99)])], on(people, read)),
       .blocked("by name, not yet there", [TestGuard(objects: ["Shop.Orders"])], on(orders, read)),
       .blocked(
         "by quoted name", [TestGuard(objects: [#"shop."Or""der.s""#])],

@@ -151,7 +151,9 @@ private func approval(reviewers: [Subject]? = nil, approvals: Int32 = 1) -> Test
       }
       var row = TestGuard().row(arena)
       row.statements = arena.array([texts[0]])
-      row.objects = arena.array([WardenObjectPattern(text: texts[1], object: 0, schema: 0, column: 0)])
+      row.objects = arena.array([
+        WardenObjectPattern(text: texts[1], object: 0, schema: 0, column: 0, column_name: texts[0], bound: true)
+      ])
       row.subjects = arena.array([WardenSubjectPattern(text: texts[2], role: 1)])
       var room = arena.buffer(Int.random(in: 0...100, using: &random))
       var verdict = WardenVerdict()

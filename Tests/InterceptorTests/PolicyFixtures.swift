@@ -72,10 +72,13 @@ struct Pattern: ExpressibleByStringLiteral, Sendable {
   var object: UInt32 = 0
   var schema: UInt32 = 0
   var column: Int16 = 0
+  var columnName: String?
+  var isBound = true
 
   init(stringLiteral text: String) { self.text = text }
 
-  init(_ text: String, object: UInt32 = 0, schema: UInt32 = 0, column: Int16 = 0) {
+  init(_ text: String, object: UInt32 = 0, schema: UInt32 = 0, column: Int16 = 0, columnName: String? = nil) {
+    self.columnName = columnName
     self.text = text
     self.object = object
     self.schema = schema
@@ -171,7 +174,9 @@ struct TestExemption: Sendable {
 private func patterns(_ patterns: [Pattern], _ arena: Arena) -> UnsafePointer<WardenObjectPattern>? {
   arena.array(
     patterns.map {
-      WardenObjectPattern(text: arena.text($0.text), object: $0.object, schema: $0.schema, column: $0.column)
+      WardenObjectPattern(
+        text: arena.text($0.text), object: $0.object, schema: $0.schema, column: $0.column,
+        column_name: arena.text($0.columnName), bound: $0.isBound)
     })
 }
 
@@ -222,7 +227,7 @@ struct TestObject: Sendable {
       encoded: WardenText(bytes: nil, length: 0),
       labels: arena.array(
         labels.map { WardenColumnLabel(number: $0.number, column: $0.column, label: arena.text($0.label)) }),
-      label_count: Int64(labels.count))
+      label_count: Int64(labels.count), name_hash: 0, schema_hash: 0)
   }
 }
 
@@ -243,6 +248,7 @@ struct TestAccess: Sendable {
   var chain: String?
   var inserted: [Int16] = []
   var updated: [Int16] = []
+  var after: TestObject?
 
   func row(_ arena: Arena) -> WardenAccess {
     WardenAccess(
@@ -253,7 +259,8 @@ struct TestAccess: Sendable {
       via: WardenText(bytes: nil, length: 0), hidden: isHidden, root: arena.text(root),
       chain: arena.text(chain), chain_hidden: false,
       inserted_columns: arena.array(inserted), inserted_count: Int64(inserted.count),
-      updated_columns: arena.array(updated), updated_count: Int64(updated.count))
+      updated_columns: arena.array(updated), updated_count: Int64(updated.count),
+      after: after.flatMap { arena.array([$0.row(arena)]) })
   }
 }
 

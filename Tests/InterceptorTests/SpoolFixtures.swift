@@ -59,7 +59,8 @@ final class Lender {
     var object = WardenObject(
       catalog: 1259, oid: access.oid, schema: 2200, flags: 0, kind: text(access.kind), name: text(access.name),
       ancestors: nil, ancestor_count: 0, columns: list(access.columns.map { text($0) }),
-      column_count: Int64(access.columns.count), encoded: text(nil), labels: nil, label_count: 0)
+      column_count: Int64(access.columns.count), encoded: text(nil), labels: nil, label_count: 0, name_hash: 0,
+      schema_hash: 0)
     let labels = access.labels.enumerated().flatMap { number, entry in
       entry.columns.map { WardenColumnLabel(number: Int32(number), column: $0, label: text(entry.label)) }
     }
@@ -76,7 +77,7 @@ final class Lender {
       written_columns: list(access.written), written_count: Int64(access.written.count),
       masked_columns: list(access.masked), masked_count: Int64(access.masked.count),
       via: text(access.via), hidden: false, root: text(nil), chain: text(nil), chain_hidden: false,
-      inserted_columns: nil, inserted_count: 0, updated_columns: nil, updated_count: 0)
+      inserted_columns: nil, inserted_count: 0, updated_columns: nil, updated_count: 0, after: nil)
   }
 
   func statement(_ classes: WardenClasses, _ command: String, _ accesses: [Access]) -> UnsafePointer<WardenStatement> {

@@ -32,7 +32,8 @@ struct Road: CustomTestStringConvertible, Sendable {
   let chain: String
 
   init(
-    _ title: String, _ setup: String, _ sql: String, guarded: String = "shop.parcels", against statements: String = "drop",
+    _ title: String, _ setup: String, _ sql: String, guarded: String = "shop.parcels",
+    against statements: String = "drop",
     message: String, chain: String
   ) {
     testDescription = title
@@ -48,7 +49,8 @@ struct Road: CustomTestStringConvertible, Sendable {
 extension ServerTests.DependencyTests {
   static let roads = [
     Road(
-      "schema", "", "DROP SCHEMA shop CASCADE", message: "DROP SCHEMA shop is blocked: it would drop table shop.parcels",
+      "schema", "", "DROP SCHEMA shop CASCADE",
+      message: "DROP SCHEMA shop is blocked: it would drop table shop.parcels",
       chain: "schema shop -> table shop.parcels"),
     Road(
       "type of a column",
@@ -64,7 +66,8 @@ extension ServerTests.DependencyTests {
       chain: "type lab.mood -> type lab.mood[] -> column shop.parcels.moods"),
     Road(
       "row type of a table",
-      "CREATE TABLE lab.t (a int); ALTER TABLE shop.parcels ADD t lab.t", "DROP TABLE lab.t CASCADE", against: "drop_column",
+      "CREATE TABLE lab.t (a int); ALTER TABLE shop.parcels ADD t lab.t", "DROP TABLE lab.t CASCADE",
+      against: "drop_column",
       message: "DROP TABLE lab.t is blocked: it would drop column shop.parcels.t",
       chain: "table lab.t -> type lab.t -> column shop.parcels.t"),
     Road(
@@ -85,7 +88,8 @@ extension ServerTests.DependencyTests {
       message: "ALTER TABLE lab.t is blocked: it would drop view shop.w",
       chain: "column lab.t.b -> view shop.w"),
     Road(
-      "function of a view", "CREATE FUNCTION lab.f() RETURNS int LANGUAGE sql AS 'SELECT 1'; "
+      "function of a view",
+      "CREATE FUNCTION lab.f() RETURNS int LANGUAGE sql AS 'SELECT 1'; "
         + "CREATE VIEW shop.w AS SELECT lab.f()", "DROP FUNCTION lab.f CASCADE", guarded: "shop.w",
       message: "DROP FUNCTION lab.f is blocked: it would drop view shop.w",
       chain: "function lab.f -> view shop.w"),
@@ -105,7 +109,8 @@ extension ServerTests.DependencyTests {
       message: "DROP TABLE shop.t is blocked: it would drop sequence shop.numbers",
       chain: "table shop.t -> sequence shop.numbers"),
     Road(
-      "owned sequence of a column", "CREATE TABLE shop.t (a int, b int); CREATE SEQUENCE shop.numbers OWNED BY shop.t.a",
+      "owned sequence of a column",
+      "CREATE TABLE shop.t (a int, b int); CREATE SEQUENCE shop.numbers OWNED BY shop.t.a",
       "ALTER TABLE shop.t DROP COLUMN a", guarded: "shop.numbers",
       message: "ALTER TABLE shop.t is blocked: it would drop sequence shop.numbers",
       chain: "column shop.t.a -> sequence shop.numbers"),
@@ -124,12 +129,14 @@ extension ServerTests.DependencyTests {
       message: "DROP TABLE shop.events is blocked: it would drop table shop.events_january",
       chain: "partitioned table shop.events -> table shop.events_january"),
     Road(
-      "foreign server", "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w; "
+      "foreign server",
+      "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w; "
         + "CREATE FOREIGN TABLE shop.far (a int) SERVER s", "DROP FOREIGN DATA WRAPPER w CASCADE", guarded: "shop.far",
       message: "DROP FOREIGN DATA WRAPPER w is blocked: it would drop foreign table shop.far",
       chain: "foreign-data wrapper w -> server s -> foreign table shop.far"),
     Road(
-      "access method", "CREATE ACCESS METHOD pile TYPE TABLE HANDLER heap_tableam_handler; "
+      "access method",
+      "CREATE ACCESS METHOD pile TYPE TABLE HANDLER heap_tableam_handler; "
         + "CREATE TABLE shop.heap (a int) USING pile", "DROP ACCESS METHOD pile CASCADE", guarded: "shop.heap",
       message: "DROP ACCESS METHOD pile is blocked: it would drop table shop.heap",
       chain: "access method pile -> table shop.heap"),
@@ -139,7 +146,8 @@ extension ServerTests.DependencyTests {
       chain: "table shop.customers -> table constraint orders_customer_id_fkey on shop.orders"),
     Road(
       "primary key", "", "ALTER TABLE shop.customers DROP CONSTRAINT customers_pkey CASCADE", guarded: "shop.orders",
-      against: "alter", message: "ALTER TABLE customers_pkey on shop.customers is blocked: it would alter table shop.orders",
+      against: "alter",
+      message: "ALTER TABLE customers_pkey on shop.customers is blocked: it would alter table shop.orders",
       chain: "orders_customer_id_fkey on shop.orders"),
     Road(
       "trigger by its function",
@@ -153,7 +161,8 @@ extension ServerTests.DependencyTests {
       message: "TRUNCATE TABLE shop.customers is blocked: it would truncate table shop.orders",
       chain: "table shop.customers -> table shop.orders"),
     Road(
-      "TRUNCATE of a partition with its parent", "", "TRUNCATE shop.events", guarded: "shop.events_january", against: "truncate",
+      "TRUNCATE of a partition with its parent", "", "TRUNCATE shop.events", guarded: "shop.events_january",
+      against: "truncate",
       message: "TRUNCATE TABLE shop.events is blocked: it would truncate table shop.events_january",
       chain: "partitioned table shop.events -> table shop.events_january"),
     Road(
@@ -196,7 +205,8 @@ extension ServerTests.DependencyTests {
 extension ServerTests.DependencyTests {
   @Test func withoutCascadeTheServerSpeaks() throws {
     let owner = try shop.connect("shop_owner")
-    try shop.connect().query("SELECT warden.guard('keep', 'block', '{drop,alter}', '{shop.large_orders}', priority => 9)")
+    try shop.connect().query(
+      "SELECT warden.guard('keep', 'block', '{drop,alter}', '{shop.large_orders}', priority => 9)")
     for sql in ["DROP TABLE shop.orders", "ALTER TABLE shop.orders DROP COLUMN total", "DROP SCHEMA shop"] {
       #expect(owner.error(sql)?.sqlstate == "2BP01", "\(sql)")
     }

@@ -13,6 +13,8 @@ typedef struct WardenObjectPattern
 	uint32_t	object;			/* schema.name: the relation; function:…: the function */
 	uint32_t	schema;			/* schema.*: the schema */
 	int16_t		column;			/* schema.name.column: its attribute number, else 0 */
+	WardenText	column_name;	/* what that column is called now; NULL where there is none */
+	bool		bound;			/* it named that when the rule was made; false: it has the name now */
 } WardenObjectPattern;
 
 /* An entry of subjects => '{…}'; role is set for role:NAME where the role exists. */
@@ -141,6 +143,9 @@ bool		warden_policy_concerns(const WardenObject *WARDEN_NONNULL object, WardenCl
 
 /* The same of guards that name the very object; `by_schema`: or its schema. Not those on its ancestors, or on everything. */
 bool		warden_policy_names(const WardenObject *WARDEN_NONNULL object, WardenClasses classes, bool by_schema);
+
+/* Works out the hashes of an object's name, once, so that decisions find the rules for it at once. */
+void		warden_object_hashes(WardenObject *WARDEN_NONNULL object);
 
 /* The classes that a name of the list in `statements` stands for (`write`: four of them); 0 where it names none. */
 WardenClasses warden_class_named(WardenText name);

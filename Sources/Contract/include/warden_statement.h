@@ -84,6 +84,9 @@ typedef struct WardenObject
 	/* by number of the label, then by column, each pair once */
 	const WardenColumnLabel *WARDEN_NULLABLE labels;
 	int64_t		label_count;
+	/* of name, and of the schema in it, as warden_object_hashes made them; 0: worked out where they are needed */
+	uint64_t	name_hash;
+	uint64_t	schema_hash;
 } WardenObject;
 
 /* One object and what the statement does to it. */
@@ -118,6 +121,11 @@ typedef struct WardenAccess
 	int64_t		inserted_count;
 	const int16_t *WARDEN_NULLABLE updated_columns;
 	int64_t		updated_count;
+	/*
+	 * The object as it would be after the statement, where its name, its columns' names, its schema or its ancestors
+	 * change; else NULL. A guard that would not hold for it then decides about the statement.
+	 */
+	const WardenObject *WARDEN_NULLABLE after;
 } WardenAccess;
 
 /* The value of one parameter of a statement, as its type's output function writes it. NULL is NULL. */
