@@ -32,6 +32,7 @@
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
+#include "common/hashfn.h"
 #include "nodes/parsenodes.h"
 #include "tcop/tcopprot.h"
 #include "utils/fmgroids.h"
@@ -43,19 +44,57 @@ static object_access_hook_type previous_hook = NULL;
 /* The utility statement under way drops our extension: its members may fall, under break-glass. */
 bool		warden_dropping_extension = false;
 
+/* A statement can reach the same object many times: what is let through is told of once, by guard. */
+static bool
+is_told(const WardenFacts *facts, const WardenVerdict *verdict)
+{
+	static struct
+	{
+		TimestampTz message;
+		uint64		statement;
+		uint32		oid;
+		uint32		guard;
+	}			told[32];
+	static int	next = 0;
+	const WardenObject *object = facts->count > 0 ? facts->accesses[0].object : NULL;
+	uint32		oid = object != NULL ? object->oid : 0;
+	uint32		guard = hash_bytes(verdict->guard.bytes, (int) verdict->guard.length);
+
+	for (int i = 0; i < (int) lengthof(told); i++)
+		if (told[i].message == GetCurrentStatementStartTimestamp() && told[i].statement == warden_current_statement &&
+			told[i].oid == oid && told[i].guard == guard)
+			return true;
+	told[next].message = GetCurrentStatementStartTimestamp();
+	told[next].statement = warden_current_statement;
+	told[next].oid = oid;
+	told[next].guard = guard;
+	next = (next + 1) % (int) lengthof(told);
+	return false;
+}
+
+static bool
+is_silent(const WardenVerdict *verdict)
+{
+	return verdict->action == WARDEN_ACTION_ALLOW && verdict->decision != WARDEN_DECISION_WOULD_BLOCK &&
+		verdict->decision != WARDEN_DECISION_WOULD_REQUIRE_APPROVAL;
+}
+
 /* What was reached is a record of its own, a child of the statement that reached it. */
 void
 warden_decide_reached(const WardenFacts *facts, WardenVerdict *verdict)
 {
 	WardenRecorded recorded = {.position = -1};
 	WardenSource source;
+	bool		refused;
 
 	warden_decide_facts(facts, verdict);
-	if (verdict->action != WARDEN_ACTION_BLOCK && verdict->action != WARDEN_ACTION_REQUIRE_APPROVAL)
+	refused = verdict->action == WARDEN_ACTION_BLOCK || verdict->action == WARDEN_ACTION_REQUIRE_APPROVAL;
+	if (is_silent(verdict) || (!refused && is_told(facts, verdict)))
 		return;
 	warden_source_message(&source);
 	warden_audit_start(&recorded, facts, verdict, &source);
 	warden_refuse(facts, verdict);
+	warden_audit_end(&recorded, -1);
 }
 
 static void

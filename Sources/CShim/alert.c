@@ -16,7 +16,6 @@
 #include "utils/json.h"
 #include "utils/timestamp.h"
 
-#define CHANNEL "warden_events"
 #define LOOK_EVERY USECS_PER_SEC
 #define EPISODE_OVER (10 * USECS_PER_SEC)
 
@@ -116,10 +115,10 @@ notify(const char *alert, const char *details)
 	StringInfoData payload;
 
 	initStringInfo(&payload);
-	appendStringInfo(&payload, "{\"event\":\"alert\",\"alert\":\"%s\",\"database\":", alert);
+	appendStringInfo(&payload, "{\"event\":\"alert\",\"kind\":\"alert\",\"alert\":\"%s\",\"database\":", alert);
 	escape_json(&payload, get_database_name(MyDatabaseId));
 	appendStringInfo(&payload, ",%s}", details);
-	Async_Notify(CHANNEL, payload.data);
+	Async_Notify(WARDEN_CHANNEL, payload.data);
 }
 
 static void

@@ -212,7 +212,8 @@ must_go_on(const WardenRecord *record)
 {
 	return record->event == WARDEN_EVENT_TRANSACTION || record->event == WARDEN_EVENT_CONNECT ||
 		record->event == WARDEN_EVENT_DISCONNECT || record->event == WARDEN_EVENT_AUTH_FAILED ||
-		(record->statement != NULL && record->statement->classes == WARDEN_CLASS_TRANSACTION);
+		(record->statement != NULL && (record->statement->classes == WARDEN_CLASS_TRANSACTION ||
+									   record->statement->classes == WARDEN_CLASS_CONNECT));
 }
 
 /* The capacity bounds every write: it is compared with what was mapped, not believed. */
@@ -323,12 +324,11 @@ secure(const WardenRecord *record)
 static bool
 wanted(const WardenFacts *facts, const WardenVerdict *verdict)
 {
-	bool		refused = verdict->action == WARDEN_ACTION_BLOCK || verdict->action == WARDEN_ACTION_REQUIRE_APPROVAL;
-
 	if (!recording())
 		return false;
-	/* what comes of a statement whose rows are counted is not known yet */
-	if (refused || verdict->rows_left > 0)
+	/* refused, or an alert; what would be refused; what comes of a statement whose rows are counted is not known yet */
+	if (verdict->action != WARDEN_ACTION_ALLOW || verdict->decision == WARDEN_DECISION_WOULD_BLOCK ||
+		verdict->decision == WARDEN_DECISION_WOULD_REQUIRE_APPROVAL || verdict->rows_left > 0)
 		return true;
 	/* under `all` even what has no class is recorded */
 	if ((facts->statement.classes & warden_audit_classes) == 0 && ~warden_audit_classes != 0)
@@ -393,6 +393,49 @@ take_source(WardenRecord *record, const WardenSource *source)
 }
 
 void
+warden_alert_record(WardenRecord *alert, WardenStatement *about, WardenAccess *object, const WardenStatement *statement,
+					const WardenVerdict *verdict)
+{
+	memset(alert, 0, sizeof(*alert));
+	*about = *statement;
+	about->accesses = NULL;
+	about->access_count = 0;
+	if (verdict->object != NULL)
+	{
+		memset(object, 0, sizeof(*object));
+		object->object = verdict->object;
+		object->classes = statement->classes;
+		about->accesses = object;
+		about->access_count = 1;
+	}
+	alert->event = WARDEN_EVENT_ALERT;
+	alert->decision = verdict->decision;
+	alert->outcome = WARDEN_OUTCOME_COMMITTED;	/* whatever becomes of the transaction */
+	alert->at = GetCurrentTimestamp();
+	alert->session = warden_session_number;
+	alert->context = warden_session_context;
+	alert->guard = verdict->guard;
+	alert->text = verdict->message;
+	alert->text_limit = 1024;
+	alert->statement = about;
+	alert->completion.rows = alert->completion.bytes = alert->completion.duration = -1;
+}
+
+static void
+raise_alert(const WardenRecord *raised_by, const WardenVerdict *verdict)
+{
+	WardenRecord alert;
+	WardenStatement about;
+	WardenAccess object;
+
+	warden_alert_record(&alert, &about, &object, raised_by->statement, verdict);
+	alert.statement_no = raised_by->statement_no;
+	alert.parent_no = raised_by->parent_no;
+	alert.transaction = raised_by->transaction;
+	(void) append(&alert);
+}
+
+void
 warden_audit_start(WardenRecorded *recorded, const WardenFacts *facts, const WardenVerdict *verdict,
 				   const WardenSource *source)
 {
@@ -408,6 +451,8 @@ warden_audit_start(WardenRecorded *recorded, const WardenFacts *facts, const War
 		take_ring();
 	else if (!try_ring())
 		return;
+	if (unlikely(warden_mode_to_tell))
+		warden_mode_tell();
 	recorded->started = GetCurrentTimestamp();
 	describe(&record, facts, verdict);
 	record.at = recorded->started;
@@ -436,6 +481,8 @@ warden_audit_start(WardenRecorded *recorded, const WardenFacts *facts, const War
 		note_transaction(recorded->position);
 	if (record.parent_no == 0 && record.outcome == WARDEN_OUTCOME_OPEN)
 		note_top(recorded, &facts->statement);
+	if (unlikely(verdict->action == WARDEN_ACTION_ALERT))
+		raise_alert(&record, verdict);
 	secure(&record);
 }
 

@@ -96,6 +96,13 @@ warden_move_permissions(Query *query, RangeTblEntry *rte, Query *sub, RangeTblEn
 #define WARDEN_SETTINGS(count) (*(count) = GetNumConfigOptions(), get_guc_variables())
 #endif
 
+/* 17: a backend's status is found by its process number. */
+#if PG_VERSION_NUM >= 170000
+#define WARDEN_LEADER_STATUS() pgstat_get_beentry_by_proc_number(ParallelLeaderProcNumber)
+#else
+#define WARDEN_LEADER_STATUS() pgstat_fetch_stat_beentry(ParallelLeaderBackendId)
+#endif
+
 /* 17: asking for a lock may be content with a stronger one. */
 #if PG_VERSION_NUM >= 170000
 #define WARDEN_LOCK_HELD(tag, mode) LockHeldByMe((tag), (mode), true)

@@ -5,6 +5,9 @@
  * connect and the limits of connections are behind it then. What fails before is a FATAL error, seen on its way to the
  * server's log. Neither may keep anybody out: nothing here waits for room or raises an error, and where a ring cannot
  * be had at once, the start of the session is recorded with its first statement, or at its end.
+ *
+ * Guards on `connect` are asked at the same point. Who may not connect gets a FATAL error, a superuser too; the way back is
+ * the configuration file: warden.mode = off or monitor.
  */
 #include "client_port.h"
 #include "shim.h"
@@ -12,6 +15,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_authid.h"
@@ -20,6 +24,7 @@
 #include "utils/elog.h"
 #include "utils/fmgroids.h"
 #include "utils/relcache.h"
+#include "utils/resowner.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
@@ -44,9 +49,11 @@ static char last_message[160];
 
 static const WardenStatement connection = {.classes = WARDEN_CLASS_CONNECT};
 
-/* What was decided of the session that begins; the guard's name is kept beside it. */
-static WardenDecision decision = WARDEN_DECISION_ALLOWED;
-static char deciding_guard[NAMEDATALEN];
+/* What guards on `connect` said of the session, until its start is recorded; its texts that are kept. */
+static WardenVerdict verdict = {.action = WARDEN_ACTION_ALLOW, .decision = WARDEN_DECISION_ALLOWED};
+static bool refusing = false;
+static char guard_name[NAMEDATALEN];
+static char guard_message[256];
 
 static bool
 recording(void)
@@ -96,8 +103,8 @@ event_record(WardenEvent event, TimestampTz at, const char *text)
 	WardenRecord record = {0};
 
 	record.event = event;
-	record.decision = decision;
-	record.guard = warden_text(deciding_guard[0] != '\0' ? deciding_guard : NULL);
+	record.decision = verdict.decision;
+	record.guard = verdict.guard;
 	record.outcome = WARDEN_OUTCOME_COMMITTED;
 	record.at = at;
 	record.session = warden_session_number;
@@ -121,12 +128,27 @@ authenticated(Port *port, int status)
 }
 
 static void
+record_alert(void)
+{
+	WardenRecord alert;
+	WardenStatement about;
+	WardenAccess object;
+
+	warden_alert_record(&alert, &about, &object, &connection, &verdict);
+	(void) warden_audit_session_event(&alert);
+}
+
+static void
 record_start(void)
 {
 	WardenRecord record = event_record(WARDEN_EVENT_CONNECT, started_at, start_text);
 
 	start_recorded = warden_audit_session_event(&record);
 	start_due = false;
+	if (verdict.action == WARDEN_ACTION_ALERT)
+		record_alert();
+	/* its end is no decision */
+	verdict = (WardenVerdict) {.action = WARDEN_ACTION_ALLOW, .decision = WARDEN_DECISION_ALLOWED};
 }
 
 void
@@ -169,27 +191,91 @@ record_start_everywhere(void)
 }
 
 /*
+ * A policy that cannot be read keeps nobody out: every statement will be refused but the way out. It is read in a
+ * subtransaction, since an error would be FATAL here.
+ */
+static bool
+policy_is_there(void)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	bool		governed = false;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(caller);
+	PG_TRY();
+	{
+		governed = warden_governed();
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(caller);
+		EmitErrorReport();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		governed = false;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	CurrentResourceOwner = owner;
+	return governed;
+}
+
+static WardenText
+kept(char *room, size_t size, WardenText text)
+{
+	strlcpy(room, text.bytes != NULL ? warden_cstring(text) : "", size);
+	return warden_text(text.bytes != NULL ? room : NULL);
+}
+
+/* What is decided of a session that begins: a refusal is recorded on its way to the log. */
+static void
+decide(const WardenFacts *facts)
+{
+	WardenVerdict now;
+
+	warden_decide_facts(facts, &now);
+	if (now.guard.bytes == NULL)
+		return;
+	verdict = now;
+	verdict.guard = kept(guard_name, sizeof(guard_name), now.guard);
+	verdict.object = NULL;
+	refusing = now.action == WARDEN_ACTION_BLOCK || now.action == WARDEN_ACTION_REQUIRE_APPROVAL;
+	if (refusing)
+		warden_raise_fatal(&verdict);
+	verdict.message = kept(guard_message, sizeof(guard_message), now.message);
+}
+
+/*
  * A session of this server that connects to this server would leave its own identity behind; options can be LOAD by another
- * name. A refusal is recorded on its way to the log.
+ * name.
  */
 static void
-decide(void)
+decide_on_roads(void)
 {
 	bool		inside = warden_peer_is_backend();
 	bool		preloads = warden_client_preloads();
-	WardenVerdict verdict;
 	WardenFacts facts;
 
 	if (likely(!inside && !preloads) || !warden_governed())
 		return;
 	warden_facts_begin(&facts, inside ? "CONNECT from this server itself" : "CONNECT with libraries to load");
 	facts.statement.classes = (inside ? WARDEN_CLASS_SERVER_FILE : 0) | (preloads ? WARDEN_CLASS_SYSTEM : 0);
-	warden_decide_facts(&facts, &verdict);
-	decision = verdict.decision;
-	snprintf(deciding_guard, sizeof(deciding_guard), "%.*s", (int) verdict.guard.length,
-			 verdict.guard.length > 0 ? (const char *) verdict.guard.bytes : "");
-	if (verdict.action == WARDEN_ACTION_BLOCK || verdict.action == WARDEN_ACTION_REQUIRE_APPROVAL)
-		warden_raise_fatal(&verdict);
+	decide(&facts);
+}
+
+static void
+decide_on_connect(void)
+{
+	WardenFacts facts;
+
+	if (warden_mode == WARDEN_MODE_OFF || !OidIsValid(MyDatabaseId) || !policy_is_there() ||
+		(warden_guarded_classes & WARDEN_CLASS_CONNECT) == 0)
+		return;
+	warden_facts_begin(&facts, "CONNECT");
+	(void) warden_facts_access(&facts, warden_other_object(DatabaseRelationId, MyDatabaseId), WARDEN_CLASS_CONNECT);
+	decide(&facts);
 }
 
 void
@@ -198,7 +284,8 @@ warden_connection_established(void)
 	int			slot;
 
 	warden_connecting = false;
-	decide();
+	decide_on_connect();
+	decide_on_roads();
 	established = true;
 	if (!recording())
 		return;
@@ -383,11 +470,11 @@ refused(const ErrorData *error, Port *port)
 	WardenRecord record;
 
 	warden_session_identify();
-	add_pair(text, sizeof(text), "reason", reason_of(error, port));
+	add_pair(text, sizeof(text), "reason", refusing ? "guard" : reason_of(error, port));
 	describe_authentication(text, sizeof(text), port);
 	record = event_record(WARDEN_EVENT_AUTH_FAILED, GetCurrentTimestamp(), text);
-	record.context = claimed_context(port);
-	record.outcome = deciding_guard[0] != '\0' ? WARDEN_OUTCOME_BLOCKED : WARDEN_OUTCOME_FAILED;
+	record.context = refusing ? warden_session_context : claimed_context(port);
+	record.outcome = refusing ? WARDEN_OUTCOME_BLOCKED : WARDEN_OUTCOME_FAILED;
 	strlcpy(record.completion.sqlstate, unpack_sql_state(error->sqlerrcode), sizeof(record.completion.sqlstate));
 	record.completion.error = warden_text(error->message);
 	record_refusals(&record, port);

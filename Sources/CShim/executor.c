@@ -245,17 +245,25 @@ warden_pending_function(Oid function)
 	return true;
 }
 
-/* The guard that let it through is told in a buffer that other decisions use. */
 static void
-keep_guard(WardenVerdict *verdict)
+keep(WardenText *text)
 {
 	uint8	   *bytes;
 
-	if (verdict->guard.length <= 0)
+	if (text->length <= 0)
 		return;
-	bytes = MemoryContextAlloc(warden_statement_memory(), verdict->guard.length);
-	memcpy(bytes, verdict->guard.bytes, verdict->guard.length);
-	verdict->guard.bytes = bytes;
+	bytes = MemoryContextAlloc(warden_statement_memory(), text->length);
+	memcpy(bytes, text->bytes, text->length);
+	text->bytes = bytes;
+}
+
+/* The guard that let it through is told in a buffer that other decisions use; so is what an alert says. */
+static void
+keep_guard(WardenVerdict *verdict)
+{
+	keep(&verdict->guard);
+	if (verdict->action == WARDEN_ACTION_ALERT)
+		keep(&verdict->message);
 }
 
 bool

@@ -106,6 +106,7 @@ gather(void)
 	s->intent = claimed(warden_intent);
 	s->ticket = claimed(warden_ticket);
 	s->run = claimed(warden_run);
+	s->client_network = warden_client_network();
 }
 
 void

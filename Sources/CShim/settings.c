@@ -87,6 +87,7 @@ assign_mode(int newval, void *extra)
 {
 	(void) newval;
 	(void) extra;
+	warden_mode_to_tell = true;
 	warden_session_dirty();
 }
 
@@ -139,7 +140,7 @@ static void
 define_audit_settings(void)
 {
 	DefineCustomStringVariable("warden.audit", "Which classes of statements are recorded.",
-							   "all, none, or a list such as `write, ddl, role`. Refused statements are always recorded.",
+							   "all, none, or a list such as `write, ddl, role`. What is refused, would be, or raises an alert, is recorded always.",
 							   &audit_list, "all", PGC_SIGHUP, GUC_LIST_INPUT, check_audit, assign_audit, NULL);
 	DefineCustomBoolVariable("warden.audit_nested", "Records statements inside functions and DO blocks too.", NULL,
 							 &warden_audit_nested, true, PGC_SIGHUP, 0, NULL, NULL, NULL);

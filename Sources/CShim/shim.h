@@ -98,6 +98,14 @@ typedef enum WardenDurability
 
 extern void warden_settings_define(void);
 
+/* --- mode.c --- */
+/* warden.mode may be another one than the audit was told of. */
+extern bool warden_mode_to_tell;
+/* Records a change of mode in this session's ring. */
+extern void warden_mode_tell(void);
+/* For the launcher: in every governed database. */
+extern void warden_mode_tell_everywhere(void);
+
 /* --- governed.c --- */
 
 /* OIDs of what belongs to the extension in this database; valid while it is governed. */
@@ -233,6 +241,10 @@ extern const uint32_t *warden_memberships(Oid role, int64_t *count);
 extern void warden_session_roles(const Oid *roles, int count);
 extern bool warden_break_glass_active(void);
 extern void warden_break_glass_end(const char *how);
+
+/* --- client_network.c --- */
+/* Where the client of this session is, that of a parallel worker's leader included. */
+extern WardenNetwork warden_client_network(void);
 
 /* --- clock.c --- */
 /* Some guard in force has hours. */
@@ -595,6 +607,12 @@ extern void warden_audit_so_far(const WardenRecorded *recorded, int64 rows);
 /* A statement's last bytes are on their way to the client. */
 extern void warden_audit_sent(void);
 extern void warden_audit_event(WardenEvent event, const char *text);
+/*
+ * The record of an alert that a guard raised about a statement; `about` and `object` hold what it points to. The numbers of
+ * statement and transaction are the caller's to set.
+ */
+extern void warden_alert_record(WardenRecord *alert, WardenStatement *about, WardenAccess *object,
+								const WardenStatement *statement, const WardenVerdict *verdict);
 /* The ring of this session, taken without waiting and without the catalogs; false where that cannot be. */
 extern bool warden_audit_take_early(int slot);
 /* A record of the session itself: never refused, never waited for. False where there is no ring, or no room in it. */
@@ -857,6 +875,7 @@ typedef struct WardenSharedDatabase
 	int64		behind_seen;	/* TimestampTz: when it was last seen to be so */
 	uint32		unannounced;	/* alerts not told yet: bits of WardenAlert */
 	uint64		last_gap;		/* the last number found missing since the server's start */
+	uint32		told_mode;		/* the mode that the audit was told of, plus one; 0 = none since the server's start */
 } WardenSharedDatabase;
 
 extern void warden_spool_install(void);
@@ -949,6 +968,9 @@ extern void warden_drain_noted(int slot, uint64 records, int64 started);
 extern uint64 warden_drain_rate(int slot);
 
 /* --- alert.c --- */
+/* What NOTIFY carries of requests, decisions and alerts. */
+#define WARDEN_CHANNEL "warden_events"
+
 /* Looks, at most once a second, whether a writer falls behind; tells the server's log. Any process, any time. */
 extern void warden_alert_look(int slot);
 /* A number is missing. For the writer. */

@@ -184,6 +184,7 @@ warden_worker_launcher(Datum arg)
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
+			warden_mode_tell_everywhere();
 		}
 	}
 }

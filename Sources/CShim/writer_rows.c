@@ -418,6 +418,7 @@ begin(Partition *partition)
 	extension = warden_catalog.extension;
 	partition->rel = NULL;
 	warden_chain_begin();
+	warden_guard_alerts_begin();
 }
 
 static void
@@ -425,6 +426,7 @@ end(Partition *partition)
 {
 	close_partition(partition);
 	warden_chain_end();
+	warden_guard_alerts_end();
 	CommandCounterIncrement();
 }
 
@@ -461,6 +463,9 @@ warden_write_records(WardenChain *chain, const uint8_t **records, int64 count)
 		SWIFT_GET(decoded, warden_record_decode(records[i], record_length(records[i]), &scratch, &row));
 		if (!decoded || row.seq != chain->last_seq + 1 || !is_plausible(&row))
 			row = gap_row(chain->last_seq + 1, "the record was damaged in the spool");
+		/* alerts of the audit itself name no guard */
+		if (unlikely(row.event == 'a') && row.guard.length > 0)
+			warden_guard_alert(&row);
 		add_row(&partition, chain, &row);
 	}
 	end(&partition);

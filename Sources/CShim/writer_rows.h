@@ -37,6 +37,11 @@ extern void warden_partition_ensure(int64 at);
 /* The transaction was rolled back, and with it what was noted of it. */
 extern void warden_rows_forget(void);
 
+/* --- guard_alert.c: NOTIFY of the alerts that guards raised, in the transaction that writes their records --- */
+extern void warden_guard_alerts_begin(void);
+extern void warden_guard_alert(const WardenAuditRow *row);
+extern void warden_guard_alerts_end(void);
+
 /* --- layout.c --- */
 /* Raises where `rel` has other columns than `table`, one of the audit's tables, is made with; a partition is held against its parent. */
 extern void warden_check_layout(Relation rel, Oid table);

@@ -32,6 +32,9 @@ import Contract
 
   init(_ raw: UnsafePointer<WardenObject>) { unsafe self.raw = unsafe raw }
 
+  /// C's own pointer, to be handed back to it.
+  @unsafe var address: UnsafePointer<WardenObject> { unsafe raw }
+
   var catalog: UInt32 { unsafe raw.pointee.catalog }
   var oid: UInt32 { unsafe raw.pointee.oid }
   var schema: UInt32 { unsafe raw.pointee.schema }

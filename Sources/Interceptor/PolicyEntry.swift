@@ -271,7 +271,8 @@ func deliver(
     action: result.action, decision: result.decision, sqlstate: (0, 0, 0, 0, 0, 0, 0, 0),
     guard: writer.text(guardName), message: writer.text(message), detail: writer.text(detail),
     hint: writer.text(hint), message_parts: writer.text(messageParts), detail_parts: writer.text(detailParts),
-    hint_parts: writer.text(hintParts), chain: writer.text(chain), rows_left: result.rowsLeft)
+    hint_parts: writer.text(hintParts), chain: writer.text(chain), rows_left: result.rowsLeft,
+    object: result.object?.address)
   guard let state = result.state else { return }
   unsafe withUnsafeMutableBytes(of: &verdict.pointee.sqlstate) { room in
     state.code.withUTF8Buffer { code in unsafe room.copyBytes(from: code.prefix(5)) }

@@ -12,6 +12,7 @@ struct Verdict {
   /// The way from what the statement names to what is refused.
   var chain: [UInt8]?
   var rowsLeft: Int64 = 0
+  var object: ObjectFacts?
 
   init(decision: WardenDecision) { self.decision = decision }
 
@@ -116,6 +117,7 @@ enum Refusal {
   ) -> Verdict {
     var verdict = Verdict(decision: isMasked ? WARDEN_DECISION_MASKED : WARDEN_DECISION_ALLOWED)
     verdict.guardName = entry.name
+    verdict.object = finding.access?.object
     let isMonitoring = mode == WARDEN_MODE_MONITOR
     switch entry.action {
     case WARDEN_ACTION_ALLOW:
@@ -173,6 +175,13 @@ enum Refusal {
   }
 
   private static func wayForward(_ action: WardenAction, _ classes: WardenClasses) -> Message {
+    if classes & WARDEN_CLASS_CONNECT != 0 {
+      return Message(
+        """
+        Ask a member of warden_admin to change the guard. Where nobody can connect: set warden.mode = monitor in the \
+        server's configuration file, reload it, and change the guard.
+        """)
+    }
     if action == WARDEN_ACTION_REQUIRE_APPROVAL {
       return Message(
         """

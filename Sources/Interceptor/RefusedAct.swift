@@ -18,6 +18,7 @@ struct RefusedAct {
     if access.isHidden { return hidden(action) }
     if isLoss { return leaving(access.object, action) }
     if !access.chain.isEmpty { return falling(access, action) }
+    if classes & WARDEN_CLASS_CONNECT != 0 { return connecting(access.object, action) }
     if classes & (WARDEN_CLASS_DELETE_ALL | WARDEN_CLASS_UPDATE_ALL) != 0 { return onAllRows(access.object, action) }
     return isCascade(to: access.object) ? reaching(access.object, action) : on(access.object, action)
   }
@@ -144,6 +145,14 @@ struct RefusedAct {
     case WARDEN_ACTION_ALERT: Message("%1$s reaching %2$s %3$s raises an alert", verb, kind, name(object))
     case WARDEN_ACTION_REQUIRE_APPROVAL: Message("%1$s reaching %2$s %3$s requires approval", verb, kind, name(object))
     default: Message("%1$s reaching %2$s %3$s is blocked", verb, kind, name(object))
+    }
+  }
+
+  private func connecting(_ database: ObjectFacts, _ action: WardenAction) -> Message {
+    switch action {
+    case WARDEN_ACTION_ALERT: Message("CONNECT to database %1$s raises an alert", name(database))
+    case WARDEN_ACTION_REQUIRE_APPROVAL: Message("CONNECT to database %1$s requires approval", name(database))
+    default: Message("CONNECT to database %1$s is blocked", name(database))
     }
   }
 

@@ -123,6 +123,17 @@ public func warden_access_json(_ list: WardenText, _ out: UnsafeMutablePointer<W
   unsafe out.pointee.length = Int64(written.count)
 }
 
+/// Writes what NOTIFY tells of an alert.
+@c @implementation
+public func warden_alert_json(
+  _ row: UnsafePointer<WardenAuditRow>, _ out: UnsafeMutablePointer<WardenBuffer>
+) -> Bool {
+  var json = unsafe AlertJSON(writer: ByteWriter(out))
+  let length = unsafe json.write(row.pointee)
+  unsafe out.pointee.length = Int64(length ?? 0)
+  return length != nil
+}
+
 /// Writes the bytes of a row that are hashed.
 @c @implementation
 public func warden_row_canonical(

@@ -106,6 +106,8 @@ typedef struct WardenVerdict
 	 * it is to be asked for again, with the rows counted by then. 0: no number of rows changes it.
 	 */
 	int64_t		rows_left;
+	/* which of the statement's objects the guard decided about: C's own; NULL where it was none of them */
+	const WardenObject *WARDEN_NULLABLE object;
 } WardenVerdict;
 
 /*

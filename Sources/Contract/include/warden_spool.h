@@ -339,6 +339,12 @@ bool		warden_context_decode(WardenText encoded, WardenAuditContext *WARDEN_NONNU
 void		warden_access_json(WardenText access_list, WardenBuffer *WARDEN_NONNULL out);
 
 /*
+ * What NOTIFY tells of an alert that a guard raised, from its record: an object of JSON. 6 kB is always room enough; false,
+ * and length 0, where it does not fit.
+ */
+bool		warden_alert_json(const WardenAuditRow *WARDEN_NONNULL row, WardenBuffer *WARDEN_NONNULL out);
+
+/*
  * The bytes that are hashed: docs/audit-format.md. They return false where `out` is too small (the texts together plus
  * 256 bytes are always enough).
  */
