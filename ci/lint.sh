@@ -55,7 +55,7 @@ traps() {
 # checks a policy or words a refusal has `unsafe` in it.
 unsafe_confined() {
     local allowed='[A-Za-z]*Entry|Bytes|Text|RingMemory|RingProducer|RingConsumer|RecordEncoder|RecordDecoder|ParameterList'
-    allowed+='|AccessList|SessionContext|CanonicalRow'
+    allowed+='|AccessList|AlertJSON|SessionContext|CanonicalRow'
     ! grep -rlE '\bunsafe\b ' Sources/Interceptor | grep -vE "/($allowed)\.swift$"
 }
 
