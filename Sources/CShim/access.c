@@ -60,6 +60,10 @@ is_told(const WardenFacts *facts, const WardenVerdict *verdict)
 	uint32		oid = object != NULL ? object->oid : 0;
 	uint32		guard = hash_bytes(verdict->guard.bytes, (int) verdict->guard.length);
 
+	/* what DROP takes along was decided on, and told, with the statement */
+	if (warden_utility_now != NULL && IsA(warden_utility_now, DropStmt) &&
+		(facts->statement.classes & WARDEN_CLASS_DROP) != 0)
+		return true;
 	for (int i = 0; i < (int) lengthof(told); i++)
 		if (told[i].message == GetCurrentStatementStartTimestamp() && told[i].statement == warden_current_statement &&
 			told[i].oid == oid && told[i].guard == guard)

@@ -398,7 +398,7 @@ reason_of(const ErrorData *error, const Port *port)
 {
 	const char *message = error->message_id ? error->message_id : "";
 
-	if (deciding_guard[0] != '\0')
+	if (refusing)
 		return "guard";
 	switch (error->sqlerrcode)
 	{
@@ -470,7 +470,7 @@ refused(const ErrorData *error, Port *port)
 	WardenRecord record;
 
 	warden_session_identify();
-	add_pair(text, sizeof(text), "reason", refusing ? "guard" : reason_of(error, port));
+	add_pair(text, sizeof(text), "reason", reason_of(error, port));
 	describe_authentication(text, sizeof(text), port);
 	record = event_record(WARDEN_EVENT_AUTH_FAILED, GetCurrentTimestamp(), text);
 	record.context = refusing ? warden_session_context : claimed_context(port);
