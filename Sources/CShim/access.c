@@ -44,7 +44,7 @@ static object_access_hook_type previous_hook = NULL;
 /* The utility statement under way drops our extension: its members may fall, under break-glass. */
 bool		warden_dropping_extension = false;
 
-/* A statement can reach the same object many times: what is let through is told of once, by guard. */
+/* A statement of the client's can reach the same object many times: what is let through is told of once, by guard. */
 static bool
 is_told(const WardenFacts *facts, const WardenVerdict *verdict)
 {
@@ -56,6 +56,7 @@ is_told(const WardenFacts *facts, const WardenVerdict *verdict)
 		uint32		guard;
 	}			told[32];
 	static int	next = 0;
+	uint64		statement = warden_audit_top_statement();
 	const WardenObject *object = facts->count > 0 ? facts->accesses[0].object : NULL;
 	uint32		oid = object != NULL ? object->oid : 0;
 	uint32		guard = hash_bytes(verdict->guard.bytes, (int) verdict->guard.length);
@@ -65,11 +66,11 @@ is_told(const WardenFacts *facts, const WardenVerdict *verdict)
 		(facts->statement.classes & WARDEN_CLASS_DROP) != 0)
 		return true;
 	for (int i = 0; i < (int) lengthof(told); i++)
-		if (told[i].message == GetCurrentStatementStartTimestamp() && told[i].statement == warden_current_statement &&
+		if (told[i].message == GetCurrentStatementStartTimestamp() && told[i].statement == statement &&
 			told[i].oid == oid && told[i].guard == guard)
 			return true;
 	told[next].message = GetCurrentStatementStartTimestamp();
-	told[next].statement = warden_current_statement;
+	told[next].statement = statement;
 	told[next].oid = oid;
 	told[next].guard = guard;
 	next = (next + 1) % (int) lengthof(told);
@@ -93,7 +94,12 @@ warden_decide_reached(const WardenFacts *facts, WardenVerdict *verdict)
 
 	warden_decide_facts(facts, verdict);
 	refused = verdict->action == WARDEN_ACTION_BLOCK || verdict->action == WARDEN_ACTION_REQUIRE_APPROVAL;
-	if (is_silent(verdict) || (!refused && is_told(facts, verdict)))
+	if (is_silent(verdict))
+		return;
+	/* the statement that reaches it comes first */
+	if (!refused)
+		warden_pending_record();
+	if (!refused && is_told(facts, verdict))
 		return;
 	warden_source_message(&source);
 	warden_audit_start(&recorded, facts, verdict, &source);

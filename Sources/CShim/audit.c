@@ -376,6 +376,12 @@ note_top(const WardenRecorded *recorded, const WardenStatement *statement)
 	last_top.ends_transaction = statement->classes == WARDEN_CLASS_TRANSACTION;
 }
 
+uint64
+warden_audit_top_statement(void)
+{
+	return last_top.recorded.statement_no;
+}
+
 static void
 take_source(WardenRecord *record, const WardenSource *source)
 {
@@ -588,7 +594,7 @@ finish(WardenRecorded *recorded, const WardenCompletion *completion, WardenOutco
 }
 
 void
-warden_audit_decided(WardenRecorded *recorded, const WardenVerdict *verdict, int64 rows)
+warden_audit_decided(WardenRecorded *recorded, const WardenFacts *facts, const WardenVerdict *verdict, int64 rows)
 {
 	WardenCompletion completion = {.rows = rows, .bytes = recorded->bytes};
 	WardenRecord record = {0};
@@ -607,14 +613,9 @@ warden_audit_decided(WardenRecorded *recorded, const WardenVerdict *verdict, int
 	record.context = warden_session_context;
 	record.completion.rows = record.completion.bytes = record.completion.duration = -1;
 	(void) append(&record);
+	record.statement = &facts->statement;
 	if (verdict->action == WARDEN_ACTION_ALERT)
-	{
-		record.event = WARDEN_EVENT_ALERT;
-		record.outcome = WARDEN_OUTCOME_COMMITTED;	/* whatever becomes of the transaction */
-		record.text = verdict->message;
-		record.text_limit = 1024;
-		(void) append(&record);
-	}
+		raise_alert(&record, verdict);
 	if (!refuses(verdict))
 		return;
 	memcpy(completion.sqlstate, verdict->sqlstate, sizeof(completion.sqlstate));

@@ -266,18 +266,14 @@ keep_guard(WardenVerdict *verdict)
 		keep(&verdict->message);
 }
 
-bool
-warden_pending_verdict(const WardenVerdict *verdict)
+/* Of two guards the statement's own is told. */
+static void
+tell_with_statement(Pending *statement, const WardenVerdict *verdict)
 {
-	if (pending == NULL)
-		return false;
-	/* of two guards the statement's own is told */
-	if (pending->verdict.guard.length <= 0)
-	{
-		pending->verdict = *verdict;
-		keep_guard(&pending->verdict);
-	}
-	return true;
+	if (statement->verdict.guard.length > 0)
+		return;
+	statement->verdict = *verdict;
+	keep_guard(&statement->verdict);
 }
 
 /* A body that was stored parsed has no text: the server writes it anew. */
@@ -362,7 +358,7 @@ decide_children(QueryDesc *query, Pending *statement)
 		warden_refuse(&statement->facts, &verdict);
 	}
 	else
-		(void) warden_pending_verdict(&verdict);
+		tell_with_statement(statement, &verdict);
 }
 
 /* It was recorded before its start was over. */

@@ -9,10 +9,6 @@
 #include "catalog/pg_proc.h"
 #include "utils/fmgroids.h"
 
-/* What was told last, so that a trigger's thousand calls are one record. */
-static uint64 told_statement = 0;
-static Oid	told_function = InvalidOid;
-
 static bool
 decodes_changes(Oid function)
 {
@@ -39,25 +35,6 @@ warden_function_guarded(Oid function)
 	return facts->guarded;
 }
 
-/* A guard that lets the call run is told: with the statement that is about to be recorded, or by a record of its own. */
-static void
-tell(WardenFacts *facts, const WardenVerdict *verdict, Oid function)
-{
-	WardenRecorded recorded = {.position = -1};
-	WardenSource source;
-
-	if (told_statement == warden_current_statement && told_function == function)
-		return;
-	told_function = function;
-	told_statement = warden_audit_statements() + 1;
-	if (warden_pending_verdict(verdict))
-		return;
-	told_statement = warden_current_statement;
-	warden_source_message(&source);
-	warden_audit_start(&recorded, facts, verdict, &source);
-	warden_audit_end(&recorded, -1);
-}
-
 /* On the stack: a trigger is decided on at every call. */
 static void
 decide(Oid function, WardenClasses classes)
@@ -75,8 +52,6 @@ decide(Oid function, WardenClasses classes)
 	facts.statement.accesses = facts.accesses = &access;
 	facts.statement.access_count = facts.count = 1;
 	warden_decide_reached(&facts, &verdict);
-	if (verdict.decision != WARDEN_DECISION_ALLOWED || verdict.action == WARDEN_ACTION_ALERT)
-		tell(&facts, &verdict, function);
 }
 
 static WardenClasses

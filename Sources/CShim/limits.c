@@ -199,7 +199,7 @@ decide_again(WardenLimited *limited)
 	if (!limited->refused && is_told(limited, &verdict))
 		return;
 	note_verdict(limited, &verdict);
-	warden_audit_decided(limited->recorded, &verdict, rows_so_far(limited));
+	warden_audit_decided(limited->recorded, &limited->facts, &verdict, rows_so_far(limited));
 	/* who swallows the error does not go on: it comes again with the next row, and at the end */
 	if (limited->refused)
 		limited->left = 1;

@@ -435,8 +435,6 @@ extern void warden_access_install(void);
 extern void warden_pending_record(void);
 /* True where the function is one of a statement that is about to be recorded. */
 extern bool warden_pending_function(Oid function);
-/* The same for a verdict that lets it run: the statement's record tells of it. */
-extern bool warden_pending_verdict(const WardenVerdict *verdict);
 /* access.c: decides on what a statement reaches; a refusal is recorded and raised */
 extern void warden_decide_reached(const WardenFacts *facts, WardenVerdict *verdict);
 /* access.c: the utility statement under way drops our extension */
@@ -625,6 +623,8 @@ extern WardenElsewhere warden_audit_elsewhere(const WardenFacts *facts, const Wa
 											  const WardenSource *source, bool governed);
 /* Statements of this session that have a number. */
 extern uint64 warden_audit_statements(void);
+/* The number of the client's own statement that was recorded last. */
+extern uint64 warden_audit_top_statement(void);
 /* Appends to a ring that this process owns, as warden.audit_overflow says; the position, below 0 where it is not recorded. */
 extern int64 warden_ring_write(int ring, int slot, const WardenRecord *record);
 /* For the writer: a record in its own ring; false where there is no room. */
@@ -644,7 +644,8 @@ extern void warden_audit_reached(const WardenRecorded *recorded, const WardenSta
  * The number of rows made another decision of one that was recorded already: its record is told. Where it is refused, it
  * ends here; `rows`: what it has come to.
  */
-extern void warden_audit_decided(WardenRecorded *recorded, const WardenVerdict *verdict, int64 rows);
+extern void warden_audit_decided(WardenRecorded *recorded, const WardenFacts *facts, const WardenVerdict *verdict,
+								 int64 rows);
 
 /* --- tally.c: rows changed within a statement of the client's, by object --- */
 typedef struct WardenTallies

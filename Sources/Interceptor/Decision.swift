@@ -27,10 +27,11 @@ struct Finding {
 
   var object: ObjectFacts? { access?.object }
 
-  /// The one with the more severe action, the earlier of two alike.
+  /// The one with the more severe action; of two alike the one of higher priority, or the earlier.
   static func moreSevere(_ one: Finding?, _ other: Finding?) -> Finding? {
     guard let one else { return other }
     guard let other else { return one }
+    if other.rule.action == one.rule.action { return other.rule.rank > one.rule.rank ? other : one }
     return other.rule.action.rawValue > one.rule.action.rawValue ? other : one
   }
 }
