@@ -68,6 +68,16 @@ kept(const void *array, Size size)
 	return copy;
 }
 
+static const WardenColumnLabel *
+kept_labels(const WardenObject *object)
+{
+	WardenColumnLabel *labels = kept(object->labels, sizeof(WardenColumnLabel) * object->label_count);
+
+	for (int64_t i = 0; labels != NULL && i < object->label_count; i++)
+		labels[i].label = kept_text(labels[i].label);
+	return labels;
+}
+
 static const WardenObject *
 kept_object(const WardenObject *object)
 {
@@ -80,6 +90,7 @@ kept_object(const WardenObject *object)
 	for (int64_t i = 0; i < object->column_count; i++)
 		columns[i] = kept_text(object->columns[i]);
 	copy->columns = columns;
+	copy->labels = kept_labels(object);
 	copy->encoded = warden_text(NULL);
 	return copy;
 }
@@ -101,7 +112,11 @@ keep_facts(WardenFacts *copy, const WardenFacts *facts)
 		access->read_columns = kept(access->read_columns, sizeof(int16_t) * access->read_count);
 		access->written_columns = kept(access->written_columns, sizeof(int16_t) * access->written_count);
 		access->masked_columns = kept(access->masked_columns, sizeof(int16_t) * access->masked_count);
+		access->inserted_columns = kept(access->inserted_columns, sizeof(int16_t) * access->inserted_count);
+		access->updated_columns = kept(access->updated_columns, sizeof(int16_t) * access->updated_count);
 		access->via = access->root = access->chain = warden_text(NULL);
+		/* what would be lost was decided on before the first row */
+		access->after = NULL;
 	}
 }
 

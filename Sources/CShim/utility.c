@@ -252,6 +252,8 @@ governed_utility(UtilityCall *call)
 	source.has_secret |= withheld;
 	facts.statement.rows = warden_rows_before();
 	warden_decide_statement(&verdict, &recorded, &facts, &source);
+	/* what falls is told as it falls, all of it: a record has room for little */
+	warden_facts_keep_named(&facts);
 	warden_audit_start(&recorded, &facts, &verdict, &source);
 	limited = limit(&recorded, &facts, &verdict);
 	warden_reached_begin(&reached, &recorded, &facts, 0, CurrentMemoryContext);
