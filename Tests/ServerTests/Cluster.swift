@@ -70,7 +70,7 @@ final class Cluster {
     "shared_buffers = 32MB",
     "max_connections = 60",
     // One writer per governed database, and each suite has a database.
-    "max_worker_processes = 32",
+    "max_worker_processes = 64",
     // A statement that hangs fails its test instead of the whole run.
     "statement_timeout = '120s'",
     "log_line_prefix = '%m [%p] %q%u@%d '",

@@ -103,6 +103,10 @@ extension ServerTests.RowLimitTests {
       "ON CONFLICT DO UPDATE", 1, "update", on: "shop.parcels",
       "INSERT INTO shop.parcels VALUES (1, 1), (2, 1) ON CONFLICT (id) DO UPDATE SET weight = 9"),
     LimitScenario(
+      "column of an upsert whose trigger runs statements of its own", 1, "update", on: "shop.parcels.weight",
+      setup: "CREATE TRIGGER noted BEFORE UPDATE ON shop.parcels FOR EACH ROW EXECUTE FUNCTION shop.note()",
+      "INSERT INTO shop.parcels VALUES (1, 1), (2, 1) ON CONFLICT (id) DO UPDATE SET weight = 9"),
+    LimitScenario(
       "MERGE", 3, "merge", on: "shop.orders",
       "MERGE INTO shop.orders o USING shop.customers c ON c.id = o.customer_id WHEN MATCHED THEN UPDATE SET total = 0"),
     LimitScenario(
