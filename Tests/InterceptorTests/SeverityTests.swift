@@ -31,7 +31,9 @@ private let classes: [(name: String, bits: WardenClasses)] = [
 
 extension PolicyTests {
   @Suite struct SeverityTests {
-    private func expect(_ statement: TestStatement, _ one: Action, _ other: Action, priority: Int32, by winner: Action) {
+    private func expect(
+      _ statement: TestStatement, _ one: Action, _ other: Action, priority: Int32, by winner: Action
+    ) {
       let outcome = statement.decide()
       #expect(outcome.action == winner.verdict, "\(one.name) \(priority) and \(other.name) 0 on \(statement.classes)")
       #expect(outcome.guardName?.hasPrefix(winner.name) == true)
