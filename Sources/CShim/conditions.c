@@ -17,6 +17,7 @@
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/syscache.h"
@@ -127,7 +128,9 @@ matches_everything(OpExpr *op)
 		case F_NAMEICREGEXEQ:
 		case F_BPCHARICREGEXEQ:
 			return strcmp(like, "") == 0 || strcmp(like, ".*") == 0 || strcmp(like, "^") == 0 ||
-				strcmp(like, "$") == 0 || strcmp(like, "^.*$") == 0;
+				strcmp(like, "$") == 0 || strcmp(like, "^.*$") == 0 || strcmp(like, "^(?:.*)$") == 0;
+		case F_STARTS_WITH:
+			return like[0] == '\0';
 		default:
 			return false;
 	}
@@ -142,20 +145,25 @@ operator_always_true(OpExpr *op)
 
 /* x IS DISTINCT FROM x, x <> x, x < x: their opposite is true of every row. */
 static bool
-never_true(Node *node)
+never_true(Node *node, const WardenChangedRelation *target)
 {
 	if (IsA(node, DistinctExpr))
 		return same_arguments(((DistinctExpr *) node)->args);
+	if (IsA(node, NullTest))
+		return ((NullTest *) node)->nulltesttype == IS_NULL && !((NullTest *) node)->argisrow &&
+			never_null((Node *) ((NullTest *) node)->arg, target);
 	return IsA(node, OpExpr) && same_arguments(((OpExpr *) node)->args) &&
 		warden_operator_is_reflexive(get_negator(((OpExpr *) node)->opno));
 }
 
-/* x = ANY (ARRAY[…, x, …]) */
+/* x = ANY (ARRAY[…, x, …]), x <> ALL ('{}') */
 static bool
-is_in_own_array(ScalarArrayOpExpr *expr)
+array_always_true(ScalarArrayOpExpr *expr)
 {
 	ArrayExpr  *array = lsecond(expr->args);
 
+	if (!expr->useOr && IsA(array, Const) && !((Const *) array)->constisnull)
+		return ARR_NDIM(DatumGetArrayTypeP(((Const *) array)->constvalue)) == 0;
 	return expr->useOr && IsA(array, ArrayExpr) && list_member(array->elements, linitial(expr->args)) &&
 		warden_operator_is_reflexive(expr->opno);
 }
@@ -168,6 +176,26 @@ row_compares_with_itself(RowCompareExpr *expr)
 		!contain_volatile_functions((Node *) expr->largs);
 }
 
+/* The planner makes x IS NOT NULL of x = x, without a place in the text; to those of the statement's own one is given. */
+static bool
+mark_null_tests(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, mark_null_tests, context, 0);
+	if (IsA(node, NullTest) && ((NullTest *) node)->location < 0)
+		((NullTest *) node)->location = 0;
+	return expression_tree_walker(node, mark_null_tests, context);
+}
+
+void
+warden_mark_null_tests(Query *query)
+{
+	if (query->commandType != CMD_SELECT || query->hasModifyingCTE)
+		(void) mark_null_tests((Node *) query, NULL);
+}
+
 static bool
 null_test_always_true(NullTest *test, const WardenChangedRelation *target)
 {
@@ -176,7 +204,7 @@ null_test_always_true(NullTest *test, const WardenChangedRelation *target)
 	if (test->argisrow)
 		return false;
 	if (test->nulltesttype == IS_NOT_NULL)
-		return never_null(arg, target);
+		return test->location < 0 || never_null(arg, target);
 	return IsA(arg, NullIfExpr) && same_arguments(((NullIfExpr *) arg)->args);
 }
 
@@ -202,7 +230,7 @@ boolean_test_always_true(BooleanTest *test, const WardenChangedRelation *target)
 			return always_true((Node *) test->arg, target);
 		case IS_FALSE:
 		case IS_NOT_TRUE:
-			return never_true((Node *) test->arg);
+			return never_true((Node *) test->arg, target);
 		case IS_NOT_UNKNOWN:
 			return never_null((Node *) test->arg, target);
 		default:
@@ -234,6 +262,20 @@ case_always_true(CaseExpr *expr, const WardenChangedRelation *target)
 
 /* --- one of two conditions is true of every row that has the columns --- */
 
+/* x > 5 and x <= 5, or 5 >= x */
+static bool
+negate_each_other(OpExpr *one, OpExpr *other)
+{
+	Oid			negator = get_negator(one->opno);
+
+	if (!OidIsValid(negator) || list_length(one->args) != 2 || list_length(other->args) != 2)
+		return false;
+	if (negator == other->opno && equal(one->args, other->args))
+		return true;
+	return get_commutator(negator) == other->opno && equal(linitial(one->args), lsecond(other->args)) &&
+		equal(lsecond(one->args), linitial(other->args));
+}
+
 static bool
 are_complementary(Node *one, Node *other)
 {
@@ -243,8 +285,7 @@ are_complementary(Node *one, Node *other)
 	if (is_notclause(one) && equal(get_notclausearg((Expr *) one), other))
 		return true;
 	if (IsA(one, OpExpr) && IsA(other, OpExpr))
-		return get_negator(((OpExpr *) one)->opno) == ((OpExpr *) other)->opno &&
-			equal(((OpExpr *) one)->args, ((OpExpr *) other)->args) && !contain_volatile_functions(one);
+		return negate_each_other((OpExpr *) one, (OpExpr *) other) && !contain_volatile_functions(one);
 	/* x, and x IS NOT TRUE; x IS TRUE, and x IS NOT TRUE */
 	if (IsA(one, BooleanTest) && ((BooleanTest *) one)->booltesttype == IS_NOT_TRUE)
 		return equal(((BooleanTest *) one)->arg, other) ||
@@ -339,7 +380,7 @@ always_true(Node *condition, const WardenChangedRelation *target)
 	if (is_orclause(condition))
 		return or_always_true(((BoolExpr *) condition)->args, target);
 	if (is_notclause(condition))
-		return never_true((Node *) get_notclausearg((Expr *) condition));
+		return never_true((Node *) get_notclausearg((Expr *) condition), target);
 	switch (nodeTag(condition))
 	{
 		case T_Const:
@@ -349,7 +390,7 @@ always_true(Node *condition, const WardenChangedRelation *target)
 		case T_DistinctExpr:
 			return distinct_always_true((DistinctExpr *) condition, target);
 		case T_ScalarArrayOpExpr:
-			return is_in_own_array((ScalarArrayOpExpr *) condition);
+			return array_always_true((ScalarArrayOpExpr *) condition);
 		case T_RowCompareExpr:
 			return row_compares_with_itself((RowCompareExpr *) condition);
 		case T_NullTest:
@@ -384,21 +425,49 @@ calls_users_function(Node *node, void *context)
 	return expression_tree_walker(node, calls_users_function, context);
 }
 
-/* `$1 IS NULL OR id = $1` of a plan for any parameters, with those that it has now: the first is false, or the plan has no condition. */
-static bool
-is_false_now(Node *condition, const WardenChangedRelation *target)
+/* The condition of a plan for any parameters with those that it has now; NULL where it cannot be told without running code. */
+static Node *
+condition_now(Node *condition, const WardenChangedRelation *target)
 {
 	PlannerInfo *root;
-	Node	   *value;
 
 	if (target->params == NULL || contain_mutable_functions(condition) || contain_subplans(condition) ||
-		contain_var_clause(condition) || calls_users_function(condition, NULL))
-		return false;
+		calls_users_function(condition, NULL))
+		return NULL;
 	root = makeNode(PlannerInfo);
 	root->glob = makeNode(PlannerGlobal);
 	root->glob->boundParams = target->params;
-	value = eval_const_expressions(root, condition);
-	return IsA(value, Const) && (((Const *) value)->constisnull || !DatumGetBool(((Const *) value)->constvalue));
+	return eval_const_expressions(root, condition);
+}
+
+/* `$1 IS NULL OR id = $1`: the first is false now, or the plan has no condition. */
+static bool
+is_false_now(Node *condition, const WardenChangedRelation *target)
+{
+	Node	   *value = contain_var_clause(condition) ? NULL : condition_now(condition, target);
+
+	return value != NULL && IsA(value, Const) && (((Const *) value)->constisnull || !DatumGetBool(((Const *) value)->constvalue));
+}
+
+static bool
+is_key_lookup(Node *condition)
+{
+	OpExpr	   *op = (OpExpr *) condition;
+
+	return IsA(condition, OpExpr) && list_length(op->args) == 2 && IsA(linitial(op->args), Var) &&
+		IsA(lsecond(op->args), Param) && get_oprrest(op->opno) == F_EQSEL;
+}
+
+/* v LIKE $1, id = coalesce($1, id). A column that equals a parameter is a condition whatever the parameter is. */
+static bool
+always_true_now(Node *condition, const WardenChangedRelation *target)
+{
+	Node	   *value;
+
+	if (target->params == NULL || is_key_lookup(condition))
+		return false;
+	value = condition_now(condition, target);
+	return value != NULL && always_true(value, target);
 }
 
 static bool any_excludes(List *conditions, const WardenChangedRelation *target);
@@ -424,7 +493,7 @@ excludes_rows(Node *condition, const WardenChangedRelation *target)
 	}
 	if (IsA(condition, CurrentOfExpr))
 		return true;
-	return mentions(condition, target->rti) && !always_true(condition, target);
+	return mentions(condition, target->rti) && !always_true(condition, target) && !always_true_now(condition, target);
 }
 
 static bool

@@ -725,6 +725,7 @@ warden_planner(Query *parse, const char *query_string, int cursor_options, Param
 	PG_TRY();
 	{
 		warden_redaction_find(&redaction, parse);
+		warden_mark_null_tests(parse);
 		plan = plan_masked(parse, query_string, cursor_options, params, &redaction);
 	}
 	PG_CATCH();

@@ -384,6 +384,9 @@ typedef struct WardenChangedRelation
 /* True where some of the conditions, which are ANDed, may be true of one row of the target and not of another. */
 extern bool warden_conditions_exclude(List *conditions, const WardenChangedRelation *target);
 
+/* Called before a statement is planned: conditions that the planner makes of others can be told from its own then. */
+extern void warden_mark_null_tests(Query *query);
+
 /* --- partitions.c: partitions and children, reached through their parents --- */
 
 /* The reference to an ancestor that the statement has; NULL where the one at rti is no child of one. */

@@ -40,6 +40,24 @@ extension ServerTests.GuardTests {
     Scenario("WHERE true", "DELETE FROM shop.orders WHERE true"),
     Scenario("WHERE 1 = 1", "UPDATE shop.orders SET total = 0 WHERE 1 = 1"),
     Scenario("WHERE id = id", "DELETE FROM shop.orders WHERE id = id"),
+    Scenario("itself, of a column that may be NULL", "DELETE FROM shop.orders WHERE total = total"),
+    Scenario("itself as text", "UPDATE shop.orders SET total = 0 WHERE id::text = id::text"),
+    Scenario("itself in an array", "DELETE FROM shop.orders WHERE ARRAY[total] = ARRAY[total]"),
+    Scenario("itself as a row", "DELETE FROM shop.orders WHERE (id, total) = (id, total)"),
+    Scenario("unlike none", "DELETE FROM shop.orders WHERE id <> ALL ('{}')"),
+    Scenario("not among none", "DELETE FROM shop.orders WHERE NOT (id = ANY ('{}'::int[]))"),
+    Scenario("or its opposite the other way round", "DELETE FROM shop.orders WHERE id > 5 OR 5 >= id"),
+    Scenario("not NULL, said the long way", "DELETE FROM shop.orders WHERE (id IS NULL) IS FALSE"),
+    Scenario("SIMILAR TO", "DELETE FROM shop.customers WHERE name SIMILAR TO '%'"),
+    Scenario("starts with nothing", "DELETE FROM shop.customers WHERE name ^@ ''"),
+    Scenario(
+      "LIKE a parameter",
+      setup: "SET plan_cache_mode = force_generic_plan; PREPARE d AS DELETE FROM shop.customers WHERE name LIKE $1",
+      "EXECUTE d('%')"),
+    Scenario(
+      "coalesce of a parameter",
+      setup: "SET plan_cache_mode = force_generic_plan; PREPARE d AS DELETE FROM shop.orders WHERE id = coalesce($1, id)",
+      "EXECUTE d(NULL)"),
     Scenario("… OR true", "DELETE FROM shop.orders WHERE id = 1 OR true"),
     Scenario("IS TRUE", "DELETE FROM shop.orders WHERE (id = id) IS TRUE"),
     Scenario("IS NOT DISTINCT FROM itself", "DELETE FROM shop.orders WHERE id IS NOT DISTINCT FROM id"),
@@ -140,6 +158,9 @@ extension ServerTests.GuardTests {
     ("DELETE FROM shop.orders WHERE id IN (SELECT o.id FROM shop.orders o WHERE o.total > 25)", 2),
     ("DELETE FROM shop.orders o USING shop.customers c WHERE c.id = o.customer_id AND c.city = 'Oslo'", 1),
     ("UPDATE shop.orders SET total = 0 WHERE note IS NULL", 1),
+    ("UPDATE shop.orders SET total = 0 WHERE note IS NOT NULL", 3),
+    ("UPDATE shop.orders SET total = 0 WHERE (note, id) IS NOT NULL", 3),
+    ("UPDATE shop.orders o SET total = 0 FROM (SELECT 1 AS id) s WHERE o.note IS NOT NULL AND s.id = o.id", 1),
     ("UPDATE shop.orders o SET total = 0 FROM shop.customers c WHERE c.id = o.customer_id AND c.city = 'Rome'", 3),
     ("WITH d AS (DELETE FROM shop.orders WHERE id = 2 RETURNING *) SELECT count(*) FROM d", 1),
     ("DELETE FROM shop.orders WHERE false", 0),
@@ -156,6 +177,20 @@ extension ServerTests.GuardTests {
     #expect(try owner.query(sql).affected == rows)
     let record = try #require(try shop.audit(where: "role_name = 'shop_owner' AND event = 'statement'").first)
     #expect(record["decision"] == "allowed" && record["outcome"] == "committed")
+  }
+
+  /// What is stored does not know where it was written.
+  @Test func storedConditionIsACondition() throws {
+    let owner = try shop.connect("shop_owner")
+    try owner.query(
+      """
+      CREATE VIEW shop.noted AS SELECT * FROM shop.orders WHERE note IS NOT NULL;
+      CREATE FUNCTION shop.f() RETURNS void LANGUAGE sql BEGIN ATOMIC
+        UPDATE shop.orders SET total = 0 WHERE note IS NOT NULL; END
+      """)
+    #expect(try owner.query("UPDATE shop.noted SET total = 1").affected == 3)
+    try owner.query("SELECT shop.f()")
+    #expect(try owner.query("SELECT count(*) FROM shop.orders WHERE total = 0").value == "3")
   }
 
   @Test func preparedStatementWithConditionPasses() throws {
