@@ -96,10 +96,20 @@ never_null(Node *node, const WardenChangedRelation *target)
 
 /* --- what is true of every row --- */
 
+/* Of coalesce(NULL, x) the server keeps coalesce(x). */
+static Node *
+bare(Node *node)
+{
+	while (node != NULL && IsA(node, CoalesceExpr) && list_length(((CoalesceExpr *) node)->args) == 1)
+		node = linitial(((CoalesceExpr *) node)->args);
+	return node;
+}
+
 static bool
 same_arguments(List *args)
 {
-	return list_length(args) == 2 && equal(linitial(args), lsecond(args)) && !contain_volatile_functions((Node *) args);
+	return list_length(args) == 2 && equal(bare(linitial(args)), bare(lsecond(args))) &&
+		!contain_volatile_functions((Node *) args);
 }
 
 /* x LIKE '%', x ~ '', x ~ '.*' */
