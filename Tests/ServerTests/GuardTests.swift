@@ -56,7 +56,9 @@ extension ServerTests.GuardTests {
       "EXECUTE d('%')"),
     Scenario(
       "coalesce of a parameter",
-      setup: "SET plan_cache_mode = force_generic_plan; PREPARE d AS DELETE FROM shop.orders WHERE id = coalesce($1, id)",
+      setup: """
+        SET plan_cache_mode = force_generic_plan; PREPARE d AS DELETE FROM shop.orders WHERE id = coalesce($1, id)
+        """,
       "EXECUTE d(NULL)"),
     Scenario("… OR true", "DELETE FROM shop.orders WHERE id = 1 OR true"),
     Scenario("IS TRUE", "DELETE FROM shop.orders WHERE (id = id) IS TRUE"),
