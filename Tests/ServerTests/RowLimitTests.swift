@@ -250,7 +250,6 @@ extension ServerTests.RowLimitTests {
     let extra = [
       "two CTEs": 2, "MERGE": 2, "function called for every row": 2, "cascade of the key's change": 2,
       "statement trigger": 2, "what a trigger swallows comes again": 2,
-      "column of an upsert whose trigger runs statements of its own": 3,
     ]
     try owner.query(scenario.setup)
     try cap(scenario.rows + (extra[scenario.testDescription] ?? 1), scenario.statements, scenario.objects)
