@@ -915,6 +915,7 @@ transaction_event(XactEvent event, void *arg)
 			before_commit(false);
 			break;
 		case XACT_EVENT_PRE_PREPARE:
+			warden_break_glass_refuse_prepare();
 			before_commit(true);
 			if (ring_index >= 0 && transaction_position >= 0)
 				prepared_entry = warden_prepared_note(transaction_first, last_statement,
@@ -923,6 +924,7 @@ transaction_event(XactEvent event, void *arg)
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PARALLEL_COMMIT:
 			transaction_over(WARDEN_OUTCOME_COMMITTED);
+			warden_break_glass_transaction_over();
 			warden_failures_watch();
 			break;
 		case XACT_EVENT_ABORT:
@@ -931,6 +933,7 @@ transaction_event(XactEvent event, void *arg)
 				warden_prepared_forget(prepared_entry);
 			prepared_entry = -1;
 			transaction_over(WARDEN_OUTCOME_ROLLED_BACK);
+			warden_break_glass_transaction_over();
 			warden_failures_watch();
 			let_writer_catch_up();
 			break;

@@ -12,16 +12,40 @@ PG_FUNCTION_INFO_V1(warden_sql_break_glass_end);
 /* 0 = not in force. Process-local: it ends with the session. */
 static TimestampTz until = 0;
 
+/* It was in force at some time of this transaction. */
+static bool in_transaction = false;
+
 bool
 warden_break_glass_active(void)
 {
 	if (likely(until == 0))
 		return false;
 	if (GetCurrentTimestamp() < until)
-		return true;
+		return in_transaction = true;
 	until = 0;
 	warden_audit_event(WARDEN_EVENT_BREAK_GLASS, "break-glass has ended by itself");
 	return false;
+}
+
+/*
+ * What a prepared transaction locks stays locked, whoever ends and whatever restarts. Locks on pg_warden's own tables, which
+ * only break-glass gives, would keep every session of the database waiting, the one that is to end it among them.
+ */
+void
+warden_break_glass_refuse_prepare(void)
+{
+	if (warden_break_glass_active() || in_transaction)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a transaction under break-glass cannot be prepared"),
+				 errdetail("Its locks on pg_warden's own tables would keep every session waiting."),
+				 errhint("COMMIT it, or end break-glass with warden.break_glass_end() before the transaction begins.")));
+}
+
+void
+warden_break_glass_transaction_over(void)
+{
+	in_transaction = false;
 }
 
 static TimestampTz

@@ -152,7 +152,8 @@ alter_command_facts(WardenFacts *facts, WardenClosure *closure, WardenRelation *
 		warden_join_facts(facts, relid, RangeVarGetRelid((RangeVar *) command->def, NoLock, true));
 	if (command->subtype == AT_DropInherit)
 		warden_leave_facts(facts, relid, RangeVarGetRelid((RangeVar *) command->def, NoLock, true));
-	if (command->subtype == AT_DropColumn || wipes_column(relid, command))
+	/* IF EXISTS: one that is not there is not dropped */
+	if ((command->subtype == AT_DropColumn && columns != NIL) || wipes_column(relid, command))
 		classes |= WARDEN_CLASS_DROP_COLUMN;
 	if (columns == NIL)
 		warden_facts_column(facts, &relation->object, classes, 0);

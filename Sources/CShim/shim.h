@@ -240,6 +240,9 @@ extern const uint32_t *warden_memberships(Oid role, int64_t *count);
 /* The roles that policies name; memberships are told for these only. */
 extern void warden_session_roles(const Oid *roles, int count);
 extern bool warden_break_glass_active(void);
+/* At PREPARE TRANSACTION: an error where break-glass was in force at any time of the transaction. */
+extern void warden_break_glass_refuse_prepare(void);
+extern void warden_break_glass_transaction_over(void);
 extern void warden_break_glass_end(const char *how);
 
 /* --- client_network.c --- */

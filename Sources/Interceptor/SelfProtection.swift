@@ -21,8 +21,8 @@ enum SelfProtection {
     let classes = access.classes & ~harmless
     if isAudit { return classes }
     // Membership in pg_warden's roles is granted like any other; the roles themselves do not change.
-    let isGrant = access.classes & WARDEN_CLASS_GRANT != 0 || isGrantOfRole(statement.command)
-    return isGrant ? classes & ~(WARDEN_CLASS_GRANT | WARDEN_CLASS_ROLE) : classes
+    let isGrant = access.object.kind.equals("role") && access.classes & WARDEN_CLASS_GRANT != 0
+    return isGrant || isGrantOfRole(statement.command) ? classes & ~(WARDEN_CLASS_GRANT | WARDEN_CLASS_ROLE) : classes
   }
 
   /// Who may write rows of the catalogs by hand, superusers alone, could write the audit's protection out of the database: so

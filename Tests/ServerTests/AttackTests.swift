@@ -148,6 +148,8 @@ extension ServerTests {
       "CREATE TABLE lab.x PARTITION OF warden.audit_record FOR VALUES FROM ('2099-01-01') TO ('2099-01-02')",
       "LOCK TABLE warden.audit_chain IN ACCESS EXCLUSIVE MODE", "SELECT * FROM warden.audit_chain FOR UPDATE",
       "ALTER TABLE pg_catalog.pg_extension RENAME TO zz", "DELETE FROM pg_catalog.pg_extension WHERE extname = 'x'",
+      "GRANT EXECUTE ON FUNCTION warden.unguard(text) TO analyst", "GRANT ALL ON warden.guard_policy TO analyst",
+      "REVOKE EXECUTE ON FUNCTION warden.guard FROM warden_admin",
     ])
     func superuserIsRefused(_ sql: String) throws {
       let superuser = try shop.connect()

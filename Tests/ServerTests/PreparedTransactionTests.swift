@@ -16,6 +16,19 @@ extension ServerTests {
 
     private func outcome(of text: String) throws -> String? { try shop.record(of: text)["outcome"] }
 
+    /// Its locks on pg_warden's tables would outlive every session, and keep each from finding its policy.
+    @Test func transactionUnderBreakGlassIsNotPrepared() throws {
+      let dba = try shop.connect()
+      for end in ["", "SELECT warden.break_glass_end();"] {
+        try dba.query("BEGIN; SELECT warden.break_glass('a lock that stays'); LOCK warden.guard_policy; \(end)")
+        #expect(dba.error("PREPARE TRANSACTION 'holder'")?.sqlstate == "0A000")
+        #expect(try dba.query("SELECT count(*) FROM pg_prepared_xacts WHERE gid = 'holder'").value == "0")
+      }
+      try dba.query("SELECT warden.break_glass_end()")
+      try dba.query("BEGIN; SELECT 1; PREPARE TRANSACTION 'holder'")
+      try dba.query("ROLLBACK PREPARED 'holder'")
+    }
+
     @Test func outcomeComesWithTheSecondPhase() throws {
       let first = try shop.connect("shop_owner")
       try first.query("BEGIN; INSERT INTO shop.parcels VALUES (801, 1); PREPARE TRANSACTION 'commits'")
