@@ -306,7 +306,8 @@ extension PolicyTests {
       .blocked(
         "audit, breaking glass", [], on(audit, delete), by: "self-protection", in: TestSession(isBreakingGlass: true)),
       .blocked("GRANT on audit", [], on(audit, WARDEN_CLASS_GRANT, "GRANT"), by: "self-protection"),
-      .allowed("GRANT on ours", [], on(own, WARDEN_CLASS_GRANT, "GRANT")),
+      .blocked("GRANT on ours", [], on(own, WARDEN_CLASS_GRANT, "GRANT"), by: "self-protection"),
+      .allowed("GRANT of ours", [], on(ownRole, WARDEN_CLASS_GRANT, "GRANT ROLE")),
       .allowed("membership", [], on(ownRole, WARDEN_CLASS_ROLE, "GRANT ROLE")),
       .blocked("ALTER ROLE", [], on(ownRole, WARDEN_CLASS_ROLE, "ALTER ROLE"), by: "self-protection"),
       .allowed("reading, locking, calling", [], on(own, read | WARDEN_CLASS_MISC | WARDEN_CLASS_FUNCTION)),
