@@ -88,8 +88,7 @@ number_of(const char *label)
 		return name->number;
 	texts = grown(texts, text_count, &text_room, sizeof(WardenText));
 	texts[text_count] = warden_text(MemoryContextStrdup(memory, label));
-	SWIFT_GET(name->number, warden_policy_add_label(texts[text_count]));
-	text_count++;
+	name->number = text_count++;
 	return name->number;
 }
 
@@ -120,9 +119,39 @@ by_relation(const void *a, const void *b)
 	return one->relation < other->relation ? -1 : one->relation > other->relation;
 }
 
+static int
+by_name(const void *a, const void *b)
+{
+	return strcmp((const char *) ((const WardenText *) a)->bytes, (const char *) ((const WardenText *) b)->bytes);
+}
+
+/* Until here labels are numbered as they came. */
+static void
+number_by_name(void)
+{
+	WardenText *came = MemoryContextAlloc(memory, sizeof(WardenText) * Max(text_count, 1));
+	LabelName  *name;
+
+	memcpy(came, texts, sizeof(WardenText) * text_count);
+	qsort(texts, text_count, sizeof(WardenText), by_name);
+	for (int i = 0; i < text_count; i++)
+	{
+		name = hash_search(names, texts[i].bytes, HASH_FIND, NULL);
+		SWIFT_GET(name->number, warden_policy_add_label(texts[i]));
+	}
+	for (int i = 0; i < entry_count; i++)
+	{
+		name = hash_search(names, came[entries[i].number].bytes, HASH_FIND, NULL);
+		entries[i].number = name->number;
+	}
+	pfree(came);
+}
+
 void
 warden_labels_commit(void)
 {
+	if (text_count > 0)
+		number_by_name();
 	if (entry_count > 0)
 		qsort(entries, entry_count, sizeof(Entry), by_relation);
 	warden_any_labels = entry_count > 0;
