@@ -217,6 +217,13 @@ warden_view_of(RangeTblEntry *rte)
 #define WARDEN_ACTS_ON_UNMATCHED(action) ((void) (action), false)
 #endif
 
+/* 17: ALTER COLUMN … SET EXPRESSION, the raw expression being what the command defines. */
+#if PG_VERSION_NUM >= 170000
+#define WARDEN_SETS_EXPRESSION(command) ((command)->subtype == AT_SetExpression)
+#else
+#define WARDEN_SETS_EXPRESSION(command) ((void) (command), false)
+#endif
+
 /* 17: the join condition of a MERGE has a place of its own; before, it is in the join tree. */
 #if PG_VERSION_NUM >= 170000
 #define WARDEN_MERGE_CONDITION(query) ((query)->mergeJoinCondition)

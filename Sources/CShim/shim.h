@@ -429,6 +429,15 @@ extern ObjectAddress warden_object_named(ObjectType type, Node *name);
 extern List *warden_command_columns(const WardenRelation *relation, AlterTableCmd *command);
 /* Notes, of a statement that is about some columns of a table, which; its access is there already. */
 extern void warden_utility_columns(WardenFacts *facts, Node *stmt);
+/*
+ * The columns of the relation that a raw expression names; `whole_row` becomes true where it may name all of them. No
+ * expression names none.
+ */
+extern List *warden_expression_columns(Oid relation, Node *expression, bool *whole_row);
+
+/* --- ddl_reads.c --- */
+/* Tells as a read what DDL computes from the rows that a table has. */
+extern void warden_ddl_reads(WardenFacts *facts, Node *stmt);
 
 /* --- executor.c, utility.c, access.c, masking.c: the hooks --- */
 extern void warden_executor_install(void);

@@ -55,6 +55,16 @@ add_references(Node *node, Columns *columns)
 	return raw_expression_tree_walker(node, add_references, columns);
 }
 
+List *
+warden_expression_columns(Oid relation, Node *expression, bool *whole_row)
+{
+	Columns		columns = {.relation = relation};
+
+	(void) add_references(expression, &columns);
+	*whole_row |= columns.all;
+	return columns.numbers;
+}
+
 static void
 add_index_elements(Columns *columns, List *elements)
 {

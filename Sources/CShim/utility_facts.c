@@ -540,5 +540,6 @@ warden_utility_facts(WardenFacts *facts, PlannedStmt *pstmt, const char *query, 
 	*has_secret = carries_secret(stmt);
 	statement_facts(facts, stmt, tag);
 	warden_utility_columns(facts, stmt);
+	warden_ddl_reads(facts, stmt);
 	warden_facts_complete(facts);
 }

@@ -175,6 +175,42 @@ extension ServerTests.LabelGuardTests {
     try shop.expectRefusal(of: sql, by: "pii", on: try shop.connect("analyst"))
   }
 
+  /// What the server computes from the rows that are there, and keeps or answers with.
+  static let definedReads = [
+    "ALTER TABLE shop.customers ADD copied text GENERATED ALWAYS AS (lower(email)) STORED",
+    "ALTER TABLE shop.customers ADD copied int CHECK (email < 'b')",
+    "ALTER TABLE shop.customers ALTER city TYPE text USING email",
+    "ALTER TABLE shop.customers ALTER city TYPE text USING coalesce(city, customers.email)",
+    "ALTER TABLE shop.customers ALTER email TYPE text USING email || name",
+    "ALTER TABLE shop.customers ALTER city TYPE text USING customers::text",
+    "ALTER TABLE shop.customers ADD CHECK (email <> 'bob@example.com')",
+    "ALTER TABLE shop.customers ADD EXCLUDE USING btree ((lower(name)) WITH =) WHERE (id > 0)",
+    "ALTER TABLE shop.customers ADD EXCLUDE USING btree (id WITH =) WHERE (email < 'b')",
+    "CREATE INDEX ON shop.customers (lower(email))", "CREATE INDEX ON shop.customers (id) WHERE name LIKE 'A%'",
+    "CREATE STATISTICS shop.counted ON email, city FROM shop.customers",
+    "CREATE STATISTICS shop.counted ON (lower(name)) FROM shop.customers",
+    "DO $$BEGIN EXECUTE 'ALTER TABLE shop.customers ADD CHECK (name <> ''x'')'; END$$",
+  ]
+
+  @Test(arguments: definedReads) func definitionsOverAColumnReadIt(_ sql: String) throws {
+    try makeGuard("'pii', 'block', '{read}', '{label:pii.*}', '{role:shop_owner}'")
+    try shop.expectRefusal(of: sql, by: "pii", on: try shop.connect("shop_owner"))
+  }
+
+  @Test func otherDefinitionsPass() throws {
+    try makeGuard("'pii', 'block', '{read}', '{label:pii.*}', '{role:shop_owner}'")
+    let owner = try shop.connect("shop_owner")
+    for sql in [
+      "ALTER TABLE shop.customers ADD copied text GENERATED ALWAYS AS (upper(city)) STORED",
+      "ALTER TABLE shop.customers ALTER email TYPE varchar(200) USING lower(email)",
+      "ALTER TABLE shop.customers ALTER email TYPE varchar(100)", "CREATE INDEX ON shop.customers (email)",
+      "ALTER TABLE shop.customers ADD CHECK (city <> '')", "CREATE INDEX ON shop.customers (id) WHERE city <> 'x'",
+      "CREATE STATISTICS shop.counted ON city, id FROM shop.customers",
+    ] {
+      #expect(owner.error("BEGIN; \(sql); ROLLBACK") == nil, "\(sql)")
+    }
+  }
+
   @Test func readsOfOtherColumnsPass() throws {
     try makeGuard("'pii', 'block', '{read,copy_out}', '{label:pii.*}'")
     let analyst = try shop.connect("analyst")
