@@ -103,6 +103,23 @@ CREATE TABLE warden.label_policy (
 );
 COMMENT ON TABLE warden.label_policy IS 'What columns hold; written by warden.label() and warden.unlabel() only';
 
+-- No configuration table of pg_extension_config_dump: a dump does not hold the secret, and where it is restored CREATE
+-- EXTENSION makes another one. The row comes at commit: before that, who creates the extension is not governed.
+CREATE TABLE warden.secret_policy (
+    secret  bytea NOT NULL,
+    made_at timestamptz NOT NULL
+);
+COMMENT ON TABLE warden.secret_policy IS
+'The secret that makes tokens of keyed masks unpredictable. Nobody reads or writes it, superusers included; '
+'warden.rotate_secret() replaces it. Dumps do not hold it: a restored database has a secret, and tokens, of its own';
+ALTER TABLE warden.secret_policy REPLICA IDENTITY NOTHING;
+-- In line, and out of statistics.
+ALTER TABLE warden.secret_policy ALTER secret SET STORAGE PLAIN, ALTER secret SET STATISTICS 0;
+CREATE FUNCTION warden.make_secret() RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'warden_sql_make_secret';
+SELECT warden.make_secret();
+DROP FUNCTION warden.make_secret();
+
 -- Policies are few and read whole: kept in line, so that loading them needs no snapshot of its own.
 ALTER TABLE warden.guard_policy ALTER statements SET STORAGE MAIN, ALTER objects SET STORAGE MAIN,
     ALTER relations SET STORAGE MAIN, ALTER subjects SET STORAGE MAIN, ALTER environments SET STORAGE MAIN,
@@ -203,6 +220,12 @@ CREATE FUNCTION warden.mask_email(value text) RETURNS text
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_email';
 COMMENT ON FUNCTION warden.mask_email IS
 'The mask `email`: alice@example.com becomes a***@***.com; what is no e-mail address becomes ***';
+
+CREATE FUNCTION warden.rotate_secret() RETURNS void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'warden_sql_rotate_secret';
+COMMENT ON FUNCTION warden.rotate_secret IS
+'Replaces the secret of keyed masks (hash, fake, noise): from its commit on every session sees other tokens, which do not '
+'match tokens that were shown or copied before';
 
 CREATE FUNCTION warden.mask(target text, method text DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS void
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'warden_sql_mask';
@@ -571,7 +594,8 @@ DO $$
 DECLARE
     own text;
 BEGIN
-    FOREACH own IN ARRAY ARRAY['guard_policy', 'mask_policy', 'exemption_policy', 'label_policy', 'audit_context', 'audit_shape', 'audit_record',
+    FOREACH own IN ARRAY ARRAY['guard_policy', 'mask_policy', 'exemption_policy', 'label_policy', 'secret_policy',
+                               'audit_context', 'audit_shape', 'audit_record',
                                'audit_chain', 'audit_retained', 'audit_loose'] LOOP
         EXECUTE pg_catalog.format('CREATE TRIGGER protect_rows BEFORE INSERT OR UPDATE OR DELETE ON warden.%I '
                                   'FOR EACH ROW EXECUTE FUNCTION warden.protect_rows()', own);
@@ -605,7 +629,7 @@ GRANT EXECUTE ON FUNCTION
     warden.guard(text, text, text[], text[], text[], text[], cidr[], text, bigint, text[], int, text, int),
     warden.unguard(text), warden.mask(text, text, jsonb), warden.unmask(text),
     warden.exempt(text[], text[], timestamptz, text), warden.revoke_exemption(bigint),
-    warden.label(text, text), warden.unlabel(text, text),
+    warden.label(text, text), warden.unlabel(text, text), warden.rotate_secret(),
     warden.break_glass(text, interval), warden.break_glass_end(), warden.status(), warden.audit_digest(),
     warden.retain(interval)
     TO warden_admin;

@@ -61,6 +61,8 @@ relation_changed(Datum arg, Oid relid)
 {
 	(void) arg;
 	warden_objects_invalidate(relid);
+	if (relid == InvalidOid || relid == warden_catalog.secret_policy)
+		warden_secret_stale();
 	if (relid == InvalidOid || relid == warden_catalog.guard_policy || relid == warden_catalog.mask_policy ||
 		relid == warden_catalog.exemption_policy || relid == warden_catalog.label_policy)
 	{
@@ -121,6 +123,7 @@ look(void)
 	found.mask_policy = get_relname_relid("mask_policy", found.schema);
 	found.exemption_policy = get_relname_relid("exemption_policy", found.schema);
 	found.label_policy = get_relname_relid("label_policy", found.schema);
+	found.secret_policy = get_relname_relid("secret_policy", found.schema);
 	found.audit_chain = get_relname_relid("audit_chain", found.schema);
 	found.audit_context = get_relname_relid("audit_context", found.schema);
 	found.audit_shape = get_relname_relid("audit_shape", found.schema);

@@ -162,6 +162,8 @@ relation_flags(Oid relid, Form_pg_class form)
 	/* the views too: who reads the audit reads it through them */
 	if (form->relnamespace == warden_catalog.schema && strncmp(NameStr(form->relname), "audit_", 6) == 0)
 		flags |= WARDEN_OBJECT_AUDIT;
+	if (relid == warden_catalog.secret_policy)
+		flags |= WARDEN_OBJECT_SECRET;
 	return flags;
 }
 

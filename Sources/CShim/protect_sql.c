@@ -64,7 +64,7 @@ warden_sql_protect_rows(PG_FUNCTION_ARGS)
 	if (GetConfigOption("warden.mode", true, false) == NULL)
 		return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple : trigger->tg_trigtuple);
 	relation = warden_relation(RelationGetRelid(trigger->tg_relation));
-	audit = relation != NULL && (relation->object.flags & WARDEN_OBJECT_AUDIT);
+	audit = relation != NULL && (relation->object.flags & (WARDEN_OBJECT_AUDIT | WARDEN_OBJECT_SECRET));
 	if (warden_internal_depth == 0 && (audit || !warden_break_glass_active()))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

@@ -118,6 +118,7 @@ typedef struct WardenCatalog
 	Oid			mask_policy;
 	Oid			exemption_policy;
 	Oid			label_policy;
+	Oid			secret_policy;
 	Oid			audit_chain;
 	Oid			audit_context;
 	Oid			audit_shape;
@@ -1001,6 +1002,16 @@ extern void warden_internal_run(void (*work) (void *arg), void *arg);
 extern int	warden_internal_sql(const char *sql, int nargs, Oid *types, Datum *values, const char *nulls);
 /* Until the end of work, new objects become members of the extension: they go when it goes. */
 extern void warden_members_from_here(void);
+
+/* --- secret.c --- */
+/*
+ * HMAC-SHA-256 of the value with a key that is made from the database's secret for this purpose alone; the purpose is a
+ * string that lasts as long as the backend. The same value gives the same digest in every session, parallel workers
+ * included, until warden.rotate_secret(). Raises where there is no secret. Not inside of PG_TRY without rethrowing.
+ */
+extern void warden_keyed_digest(const char *purpose, const uint8 *value, int64 length, uint8 digest[32]);
+/* The table of the secret has changed. */
+extern void warden_secret_stale(void);
 
 /* --- warm_up.c --- */
 /* In the postmaster: uses the core once, so that the processes it makes find the Swift runtime ready. */

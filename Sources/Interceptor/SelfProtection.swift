@@ -10,12 +10,19 @@ enum SelfProtection {
     | WARDEN_CLASS_FUNCTION | WARDEN_CLASS_MISC | WARDEN_CLASS_SET | WARDEN_CLASS_CONNECT
     | WARDEN_CLASS_TRANSACTION
 
+  /// The secret of keyed masks is not read either, in whatever form.
+  private static let harmlessToSecret: WardenClasses =
+    harmless & ~(WARDEN_CLASS_READ | WARDEN_CLASS_COPY_OUT | WARDEN_CLASS_COPY_PROGRAM | WARDEN_CLASS_SERVER_FILE)
+
   /// What of an access is refused; 0 where nothing is.
   @inline(__always)
   static func refused(_ access: AccessFacts, of statement: StatementFacts, in session: SessionFacts) -> WardenClasses {
     let flags = access.object.flags
     guard flags & (WARDEN_OBJECT_OWN | WARDEN_OBJECT_AUDIT | WARDEN_OBJECT_CATALOG) != 0 else { return 0 }
     if flags & (WARDEN_OBJECT_OWN | WARDEN_OBJECT_AUDIT) == 0 { return refusedOnCatalog(access) }
+    if flags & WARDEN_OBJECT_SECRET != 0 {
+      return session.isBreakingGlass && statement.dropsExtension ? 0 : access.classes & ~harmlessToSecret
+    }
     let isAudit = flags & WARDEN_OBJECT_AUDIT != 0
     if session.isBreakingGlass && (!isAudit || statement.dropsExtension) { return 0 }
     let classes = access.classes & ~harmless
@@ -45,6 +52,9 @@ enum SelfProtection {
     if object?.isAny(of: WARDEN_OBJECT_AUDIT) == true {
       return Message("Guard \"self-protection\": audit data is written by pg_warden alone.")
     }
+    if object?.isAny(of: WARDEN_OBJECT_SECRET) == true {
+      return Message("Guard \"self-protection\": the secret of keyed masks is shown to nobody.")
+    }
     if object?.isAny(of: WARDEN_OBJECT_CATALOG) == true {
       return Message("Guard \"self-protection\": system catalogs change by the server's own DDL alone.")
     }
@@ -57,6 +67,9 @@ enum SelfProtection {
     }
     if object.isAny(of: WARDEN_OBJECT_AUDIT) {
       return Message("Audit data can be read through warden.audit_log, and changed by nobody.")
+    }
+    if object.isAny(of: WARDEN_OBJECT_SECRET) {
+      return Message("It is replaced by warden.rotate_secret(), and used by masks alone.")
     }
     if object.isAny(of: WARDEN_OBJECT_CATALOG) {
       return Message(

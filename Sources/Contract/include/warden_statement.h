@@ -52,6 +52,8 @@ static const WardenObjectFlags WARDEN_OBJECT_AUDIT = 1u << 2;
 static const WardenObjectFlags WARDEN_OBJECT_CATALOG = 1u << 3;
 /* holds raw values of other tables: pg_statistic, pg_statistic_ext_data, TOAST tables */
 static const WardenObjectFlags WARDEN_OBJECT_STATISTICS = 1u << 4;
+/* holds the secret of keyed masks, which nobody reads; comes together with OWN */
+static const WardenObjectFlags WARDEN_OBJECT_SECRET = 1u << 5;
 
 /* A column of a relation, and a label that it carries. */
 typedef struct WardenColumnLabel
