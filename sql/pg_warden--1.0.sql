@@ -227,6 +227,19 @@ COMMENT ON FUNCTION warden.rotate_secret IS
 'Replaces the secret of keyed masks (hash, fake, noise): from its commit on every session sees other tokens, which do not '
 'match tokens that were shown or copied before';
 
+CREATE FUNCTION warden.mask_caught(expression anyelement, constant anyelement) RETURNS anyelement
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_caught';
+COMMENT ON FUNCTION warden.mask_caught IS
+'In masking views: the value of the expression, or the constant where the expression raises an error';
+
+CREATE FUNCTION warden.mask_caught_row("column" "any", expression anyelement, constant anyelement) RETURNS anyelement
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_caught_row';
+COMMENT ON FUNCTION warden.mask_caught_row IS 'What mask_caught becomes when a statement is planned';
+
+CREATE FUNCTION warden.mask_never() RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_never';
+COMMENT ON FUNCTION warden.mask_never IS 'False; in plans, keeps the executor from evaluating what mask_caught_row does';
+
 CREATE FUNCTION warden.mask(target text, method text DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS void
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'warden_sql_mask';
 COMMENT ON FUNCTION warden.mask IS
@@ -637,5 +650,6 @@ GRANT EXECUTE ON FUNCTION warden.status(), warden.verify_audit(text), warden.aud
     warden.replay(text) TO warden_auditor;
 -- A view's functions are checked against who reads the view.
 GRANT EXECUTE ON FUNCTION warden.mask_partial(text, int, int, text), warden.mask_email(text),
+    warden.mask_caught(anyelement, anyelement), warden.mask_caught_row("any", anyelement, anyelement), warden.mask_never(),
     warden.statement_tags(text), warden.flush(interval), warden.explain(text, name)
     TO PUBLIC;

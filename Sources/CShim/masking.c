@@ -179,7 +179,7 @@ mask_expression(Oid source, const char *column, AttrNumber attno)
 	/* a bare column would be the real value */
 	if (expression == NULL || IsA(expression, Var))
 		elog(ERROR, "pg_warden: the masking view of relation %u does not mask column \"%s\"", source, column);
-	return expression;
+	return warden_mask_lazily(expression);
 }
 
 /* Whose mask holds for the column: the relation's own, else an ancestor's. */
@@ -545,8 +545,9 @@ mark_mask_view_body(Query *body, bool *maskable)
 	ListCell   *cell;
 
 	*maskable = true;
+	body->targetList = (List *) warden_mask_lazily((Node *) body->targetList);
 	/* row security of the table may read others */
-	(void) query_tree_walker(body, redirect_query, maskable, QTW_IGNORE_RT_SUBQUERIES);
+	(void) range_table_walker(body->rtable, redirect_query, maskable, QTW_IGNORE_RT_SUBQUERIES);
 	foreach(cell, body->rtable)
 	{
 		RangeTblEntry *rte = lfirst(cell);
@@ -692,6 +693,7 @@ plan_masked(Query *parse, const char *query_string, int cursor_options, ParamLis
 	bool		maskable = false;
 
 	warden_via_stamp(parse);
+	warden_mask_needs_subtransaction = false;
 	if (warden_any_masks)
 	{
 		warden_session_refresh();
@@ -699,6 +701,9 @@ plan_masked(Query *parse, const char *query_string, int cursor_options, ParamLis
 		planning.redaction = *redaction;
 		(void) redirect_query((Node *) parse, &maskable);
 	}
+	/* parallel operations know no subtransactions */
+	if (warden_mask_needs_subtransaction)
+		cursor_options &= ~CURSOR_OPT_PARALLEL_OK;
 	plan = pass_to_planner(parse, query_string, cursor_options, params);
 	warden_redaction_note(plan, redaction);
 	/* the plan cache plans again for another role */

@@ -511,6 +511,12 @@ extern void warden_refuse_statistics(const WardenRelation *relation);
 /* Was the reference planned for what the session sees now? */
 extern bool warden_rte_fits(RangeTblEntry *rte, WardenRelation *relation);
 
+/* --- mask_caught.c --- */
+/* The expression, or list, with the calls of mask_caught made such that errors in them give the constant. */
+extern Node *warden_mask_lazily(Node *expression);
+/* Set by warden_mask_lazily where a call runs in a subtransaction: its statement must not run in parallel. */
+extern bool warden_mask_needs_subtransaction;
+
 /* --- source.c: the text of a statement --- */
 typedef struct WardenSource
 {
