@@ -6,6 +6,7 @@
 #   make demo            install what is missing, build, start a private cluster and show what pg_warden does
 #   make test            everything: lint, units, server tests, pg_regress, isolation tests
 #   make stress          the audit under random kills for STRESS_SECONDS (60), with full accounting
+#   make property        random statements of a masked subject for PROPERTY_SECONDS (600), none of which tells a real value
 #   make po              after a change of texts: the template of translations, and the catalogues beside it
 #   make lint            formats, the wall's laws, exports
 #   make headers-check   the shim against the headers of PostgreSQL 15, 17 and 18
@@ -32,7 +33,7 @@ EXTRA_CLEAN = .build
 LIBRARY = .build/release/libpg_warden.so
 
 .DEFAULT_GOAL := build
-.PHONY: build dependencies install-library uninstall-library demo test stress lint headers-check bench bench-details bench-guards \
+.PHONY: build dependencies install-library uninstall-library demo test stress property lint headers-check bench bench-details bench-guards \
 	compat sqlsmith fuzz install-translations uninstall-translations po
 
 # On a new machine PGXS is not there before `make dependencies`; the targets that need it call make anew.
@@ -86,6 +87,10 @@ test: dependencies
 # Against the installed library.
 stress:
 	WARDEN_STRESS_SECONDS=$(or $(STRESS_SECONDS),60) $(SWIFT) test --filter 'ServerTests/AuditKillTests/stress'
+
+# Against the installed library.
+property:
+	WARDEN_PROPERTY_SECONDS=$(or $(PROPERTY_SECONDS),600) $(SWIFT) test --filter 'ServerTests/MaskPropertyTests'
 
 # With the checks of the wall; `make install` puts the plain library back.
 compat: dependencies

@@ -40,6 +40,7 @@ struct Rows {
 /// A libpq connection; closed with its last reference.
 final class Connection {
   private let handle: OpaquePointer
+  private var notices: [String] = []
 
   init(_ parameters: [String: String]) throws {
     let keywords = CStrings(parameters.keys.map { $0 })
@@ -58,6 +59,21 @@ final class Connection {
   }
 
   deinit { PQfinish(handle) }
+
+  /// From now on `takeNotices` has what the server sends besides results, with details.
+  func keepNotices() {
+    let keep: PQnoticeReceiver = { connection, result in
+      guard let connection, let result else { return }
+      let notice = ServerError(result).text
+      Unmanaged<Connection>.fromOpaque(connection).takeUnretainedValue().notices.append(notice)
+    }
+    PQsetNoticeReceiver(handle, keep, Unmanaged.passUnretained(self).toOpaque())
+  }
+
+  func takeNotices() -> [String] {
+    defer { notices = [] }
+    return notices
+  }
 
   var processID: Int32 { PQbackendPID(handle) }
   var isOpen: Bool { PQstatus(handle) == CONNECTION_OK }
