@@ -64,15 +64,39 @@ COMMENT ON TABLE warden.guard_policy IS 'The guards in force; written by warden.
 
 CREATE TABLE warden.mask_policy (
     relation    regclass NOT NULL,
+    -- 0: the column was dropped; the mask is kept for one that gets its name
     attnum      int2 NOT NULL,
-    -- with attnum: after a restore the name tells which column is meant
     column_name name NOT NULL,
     method      text NOT NULL,
     options     jsonb NOT NULL,
     expression  text NOT NULL,
-    PRIMARY KEY (relation, attnum)
+    source      text NOT NULL DEFAULT 'declared' CHECK (source IN ('declared', 'label', 'derived')),
+    -- the pattern of the rule that the mask comes from
+    label       text,
+    -- the OID of the relation when the row was written; another one after a restore: then column_name tells which column
+    -- is meant, attnum else
+    made_for    oid,
+    PRIMARY KEY (relation, column_name)
 );
 COMMENT ON TABLE warden.mask_policy IS 'The masks in force; written by warden.mask() and warden.unmask() only';
+
+-- What of mask_policy has source 'label' is made from these.
+CREATE TABLE warden.label_mask_policy (
+    -- as guards name labels: pii.email, pii.*, *
+    label   text PRIMARY KEY,
+    -- NULL: by the column's labels, then by its type
+    method  text,
+    options jsonb NOT NULL,
+    made_by name NOT NULL DEFAULT SESSION_USER,
+    made_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+COMMENT ON TABLE warden.label_mask_policy IS 'Masks by label; written by warden.mask() and warden.unmask() only';
+
+-- A method for labels fits at least one of these; others are refused when they are defined.
+CREATE TYPE warden.masked_types AS (
+    text text, number numeric, integer bigint, day date, instant timestamptz, address inet, document jsonb, id uuid,
+    bytes bytea, flag boolean, length interval);
+COMMENT ON TYPE warden.masked_types IS 'A column of each kind that masks tell apart, to check masks by label against';
 
 CREATE SEQUENCE warden.exemption_id;
 CREATE TABLE warden.exemption_policy (
@@ -132,6 +156,7 @@ ALTER TABLE warden.label_policy ALTER label SET STORAGE MAIN;
 
 SELECT pg_catalog.pg_extension_config_dump('warden.guard_policy', 'WHERE NOT builtin');
 SELECT pg_catalog.pg_extension_config_dump('warden.mask_policy', '');
+SELECT pg_catalog.pg_extension_config_dump('warden.label_mask_policy', '');
 SELECT pg_catalog.pg_extension_config_dump('warden.exemption_policy', '');
 SELECT pg_catalog.pg_extension_config_dump('warden.label_policy', '');
 SELECT pg_catalog.pg_extension_config_dump('warden.exemption_id', '');
@@ -149,14 +174,25 @@ CREATE VIEW warden.guards AS
       FROM warden.guard_policy;
 COMMENT ON VIEW warden.guards IS 'Every guard in force, built-in ones included';
 
+CREATE FUNCTION warden.masking_view(relation oid) RETURNS text
+    LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'warden_sql_masking_view';
+COMMENT ON FUNCTION warden.masking_view IS 'The view in schema warden_views that shows what masked subjects see of a table';
+
 CREATE VIEW warden.masks AS
-    SELECT pg_catalog.format('%I.%I.%I', n.nspname, c.relname, column_name) AS target,
-           relation, column_name, method, options, expression,
-           pg_catalog.format('warden_views.%I', n.nspname || '__' || c.relname) AS view
-      FROM warden.mask_policy
-      JOIN pg_catalog.pg_class c ON c.oid = relation
-      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace;
-COMMENT ON VIEW warden.masks IS 'Every masked column: method, options, and the view that shows what masked subjects see';
+    SELECT pg_catalog.format('%I.%I.%I', n.nspname, c.relname, p.column_name) AS target,
+           p.relation, p.column_name, p.method, p.options, p.source, p.label,
+           CASE WHEN p.attnum <> 0 THEN p.expression END AS expression,
+           CASE WHEN p.attnum <> 0 THEN warden.masking_view(p.relation) END AS view
+      FROM warden.mask_policy p
+      JOIN pg_catalog.pg_class c ON c.oid = p.relation
+      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    UNION ALL
+    SELECT 'label:' || r.label, NULL, NULL, r.method, r.options, 'declared', r.label, NULL, NULL
+      FROM warden.label_mask_policy r;
+COMMENT ON VIEW warden.masks IS
+'Every masked column: its method, where that comes from (declared, label, derived), and the view that shows what masked '
+'subjects see. Every mask by label has a row of its own, without a relation; a mask without a view is kept for a column '
+'that was dropped';
 
 CREATE VIEW warden.exemptions AS
     SELECT id, subjects, targets, until, reason, made_by, made_at,
@@ -178,6 +214,8 @@ COMMENT ON VIEW warden.labels IS
 'Every labelled column: its label, where that comes from (declared, discovered, derived), and the target it was given to. '
 'Columns of the same name in parents and children of the table carry it too';
 
+-- A view's functions are checked against who reads the view.
+GRANT EXECUTE ON FUNCTION warden.masking_view(oid) TO warden_admin, warden_reviewer, warden_auditor;
 GRANT SELECT ON warden.guards, warden.masks, warden.exemptions, warden.labels TO warden_admin, warden_reviewer, warden_auditor;
 
 CREATE FUNCTION warden.guard(
@@ -607,8 +645,8 @@ DO $$
 DECLARE
     own text;
 BEGIN
-    FOREACH own IN ARRAY ARRAY['guard_policy', 'mask_policy', 'exemption_policy', 'label_policy', 'secret_policy',
-                               'audit_context', 'audit_shape', 'audit_record',
+    FOREACH own IN ARRAY ARRAY['guard_policy', 'mask_policy', 'label_mask_policy', 'exemption_policy', 'label_policy',
+                               'secret_policy', 'audit_context', 'audit_shape', 'audit_record',
                                'audit_chain', 'audit_retained', 'audit_loose'] LOOP
         EXECUTE pg_catalog.format('CREATE TRIGGER protect_rows BEFORE INSERT OR UPDATE OR DELETE ON warden.%I '
                                   'FOR EACH ROW EXECUTE FUNCTION warden.protect_rows()', own);

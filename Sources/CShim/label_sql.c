@@ -61,6 +61,7 @@ labels_changed(Oid relation)
 	foreach(cell, find_all_inheritors(relation, NoLock, NULL))
 		CacheInvalidateRelcacheByRelid(lfirst_oid(cell));
 	warden_policy_changed(warden_catalog.label_policy);
+	warden_masks_follow_labels(relation);
 }
 
 static void

@@ -9,16 +9,21 @@
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "label_masks.h"
 #include "mask_definition.h"
+#include "mask_fit.h"
+#include "mask_rows.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "target.h"
 #include "utils/inval.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
+#include "warden_label_mask.h"
 
 PG_FUNCTION_INFO_V1(warden_sql_mask);
 PG_FUNCTION_INFO_V1(warden_sql_unmask);
+PG_FUNCTION_INFO_V1(warden_sql_masking_view);
 PG_FUNCTION_INFO_V1(warden_sql_mask_partial);
 PG_FUNCTION_INFO_V1(warden_sql_mask_email);
 
@@ -33,23 +38,27 @@ is_table(Oid relation)
 		kind == RELKIND_FOREIGN_TABLE;
 }
 
+/* The pattern of a target that is a label; NULL of another one. */
+static const char *
+label_of(const char *target)
+{
+	bool		valid;
+
+	if (strncmp(target, "label:", 6) != 0)
+		return NULL;
+	SWIFT_GET(valid, warden_label_mask_pattern(warden_text(target + 6)));
+	if (!valid)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid label in target \"%s\"", target),
+				 errhint("Accepted: label:pii.email, label:pii.*, label:*; dotted lower-case words.")));
+	return target + 6;
+}
+
 static WardenTarget
 find_target(const char *text)
 {
-	WardenTarget target;
+	WardenTarget target = warden_target_relation(text, false);
 
-	if (strncmp(text, "label:", 6) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("masks by label are not available in this version"), errhint("Write 'schema.table.column'.")));
-	target = warden_target_relation(text, false);
-	if (OidIsValid(warden_topmost(target.relation)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("target \"%s\" is a column of a child table", text),
-				 errdetail("It would be read real through the parent."),
-				 errhint("Mask the column of \"%s\": the mask holds for all children.",
-						 get_rel_name(warden_topmost(target.relation)))));
 	if (!is_table(target.relation) || warden_is_own_object(RelationRelationId, target.relation) ||
 		get_rel_namespace(target.relation) == PG_CATALOG_NAMESPACE)
 		ereport(ERROR,
@@ -57,80 +66,20 @@ find_target(const char *text)
 				 errmsg("target \"%s\" cannot be masked", text),
 				 errdetail("Masks are for columns of tables, partitioned tables, materialized views and foreign tables."),
 				 errhint("Mask the table that a view reads: it is masked through the view as well.")));
-	warden_target_column(&target);
 	return target;
 }
 
-/* --- mask and unmask --- */
-
-typedef struct MaskWork
-{
-	WardenTarget target;
-	char	   *method;
-	Jsonb	   *options;
-	char	   *expression;
-	bool		found;
-} MaskWork;
-
-/*
- * A domain's constraints, an enum without labels: what cannot be shown is refused now, not when it is read. Constraints
- * are code of users: it runs as the table's owner, restricted as in ANALYZE, and is governed.
- */
 static void
-try_expression(const char *expression, Oid relation)
+refuse_child(const WardenTarget *target)
 {
-	int			depth = warden_internal_depth;
-	Oid			user;
-	int			security;
+	Oid			topmost = warden_topmost(target->relation);
 
-	GetUserIdAndSecContext(&user, &security);
-	SetUserIdAndSecContext(warden_relation(relation)->owner, security | SECURITY_RESTRICTED_OPERATION);
-	warden_internal_depth = 0;
-	PG_TRY();
-	{
-		warden_internal_sql(psprintf("SELECT %s FROM (SELECT) AS nothing LEFT JOIN %s ON false", expression,
-								 quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
-															get_rel_name(relation))), 0, NULL, NULL, NULL);
-	}
-	PG_FINALLY();
-	{
-		warden_internal_depth = depth;
-		SetUserIdAndSecContext(user, security);
-	}
-	PG_END_TRY();
-}
-
-static void
-store_mask(void *arg)
-{
-	MaskWork   *work = arg;
-	Oid			types[6] = {OIDOID, INT2OID, NAMEOID, TEXTOID, JSONBOID, TEXTOID};
-	Datum		values[6];
-
-	try_expression(work->expression, work->target.relation);
-	values[0] = ObjectIdGetDatum(work->target.relation);
-	values[1] = Int16GetDatum(work->target.column);
-	values[3] = CStringGetTextDatum(work->method);
-	values[4] = JsonbPGetDatum(work->options);
-	values[5] = CStringGetTextDatum(work->expression);
-	values[2] = DirectFunctionCall1(namein, CStringGetDatum(work->target.name));
-	warden_internal_sql("INSERT INTO warden.mask_policy VALUES ($1, $2, $3, $4, $5, $6) "
-						"ON CONFLICT (relation, attnum) DO UPDATE SET column_name = excluded.column_name, "
-						"method = excluded.method, options = excluded.options, expression = excluded.expression",
-						6, types, values, NULL);
-	warden_mask_view_build(work->target.relation);
-}
-
-static void
-remove_mask(void *arg)
-{
-	MaskWork   *work = arg;
-	Oid			types[2] = {OIDOID, INT2OID};
-	Datum		values[2] = {ObjectIdGetDatum(work->target.relation), Int16GetDatum(work->target.column)};
-
-	work->found = warden_internal_sql("DELETE FROM warden.mask_policy WHERE relation = $1 AND attnum = $2",
-									  2, types, values, NULL) > 0;
-	warden_mask_view_build(work->target.relation);
+	if (OidIsValid(topmost))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("target \"%s\" is a column of a child table", target->text),
+				 errdetail("It would be read real through the parent."),
+				 errhint("Mask the column of \"%s\": the mask holds for all children.", get_rel_name(topmost))));
 }
 
 static void
@@ -141,40 +90,238 @@ masks_changed(Oid relation)
 	warden_policy_changed(warden_catalog.mask_policy);
 }
 
+/* --- mask --- */
+
+typedef struct MaskWork
+{
+	WardenTarget target;
+	const char *method;			/* NULL: by label, then by type */
+	Jsonb	   *options;
+	WardenText *labels;			/* of the column */
+	int			label_count;
+	char	   *chosen;
+} MaskWork;
+
+static void
+find_labels(MaskWork *work)
+{
+	WardenRelation *relation = warden_relation(work->target.relation);
+
+	work->labels = palloc0(sizeof(WardenText) * (relation->object.label_count + 1));
+	for (int64_t i = 0; i < relation->object.label_count; i++)
+		if (relation->object.labels[i].column == work->target.column)
+			work->labels[work->label_count++] = warden_text(warden_cstring(relation->object.labels[i].label));
+}
+
+/* What cannot be shown is refused now, not when it is read. */
+static WardenFittedMask
+define(MaskWork *work)
+{
+	WardenFittedMask mask = {.options = work->options};
+	char	   *chosen;
+
+	if (work->method == NULL && work->label_count > 0 && JB_ROOT_COUNT(work->options) == 0)
+		return warden_fit_labels(work->target.relation, work->target.column, work->labels, work->label_count);
+	mask.expression = warden_define_mask(work->target.relation, work->target.column, work->method, work->options, &chosen);
+	mask.method = chosen;
+	warden_try_mask(mask.expression, work->target.relation);
+	return mask;
+}
+
+static void
+store_mask(void *arg)
+{
+	MaskWork   *work = arg;
+	WardenFittedMask mask = define(work);
+	Oid			types[6] = {OIDOID, INT2OID, NAMEOID, TEXTOID, JSONBOID, TEXTOID};
+	Datum		values[6];
+
+	strlcpy(work->chosen, mask.method, NAMEDATALEN);
+	values[0] = ObjectIdGetDatum(work->target.relation);
+	values[1] = Int16GetDatum(work->target.column);
+	values[2] = DirectFunctionCall1(namein, CStringGetDatum(work->target.name));
+	values[3] = CStringGetTextDatum(mask.method);
+	values[4] = JsonbPGetDatum(mask.options);
+	values[5] = CStringGetTextDatum(mask.expression);
+	warden_mask_rows_bind(work->target.relation);
+	warden_internal_sql("INSERT INTO warden.mask_policy (relation, attnum, column_name, method, options, expression, made_for) "
+						"VALUES ($1, $2, $3, $4, $5, $6, $1) "
+						"ON CONFLICT (relation, column_name) DO UPDATE SET attnum = excluded.attnum, "
+						"method = excluded.method, options = excluded.options, expression = excluded.expression, "
+						"source = excluded.source, label = NULL, made_for = excluded.made_for",
+						6, types, values, NULL);
+	warden_mask_view_build(work->target.relation);
+}
+
+typedef struct RuleWork
+{
+	const char *label;
+	const char *method;
+	Jsonb	   *options;
+	bool		found;
+} RuleWork;
+
+static void
+store_rule(void *arg)
+{
+	RuleWork   *work = arg;
+	Oid			types[3] = {TEXTOID, TEXTOID, JSONBOID};
+	Datum		values[3] = {CStringGetTextDatum(work->label),
+		work->method ? CStringGetTextDatum(work->method) : (Datum) 0, JsonbPGetDatum(work->options)};
+
+	warden_check_label_method(work->method, work->options);
+	warden_internal_sql("INSERT INTO warden.label_mask_policy (label, method, options) VALUES ($1, $2, $3) "
+						"ON CONFLICT (label) DO UPDATE SET method = excluded.method, options = excluded.options, "
+						"made_by = excluded.made_by, made_at = excluded.made_at", 3, types, values,
+						work->method ? NULL : " n ");
+}
+
+static const char *
+mask_label(const char *label, const char *method, Jsonb *options)
+{
+	RuleWork	work = {label, method, options, false};
+
+	warden_internal_run(store_rule, &work);
+	warden_masks_follow_rules();
+	return method != NULL ? method : "by label";
+}
+
+static const char *
+mask_column(const char *target, const char *method, Jsonb *options)
+{
+	MaskWork	work = {.method = method, .options = options, .chosen = palloc0(NAMEDATALEN)};
+
+	work.target = find_target(target);
+	refuse_child(&work.target);
+	warden_target_column(&work.target);
+	find_labels(&work);
+	warden_internal_run(store_mask, &work);
+	masks_changed(work.target.relation);
+	return work.chosen;
+}
+
 Datum
 warden_sql_mask(PG_FUNCTION_ARGS)
 {
-	MaskWork	work = {0};
-	char	   *written;
+	char	   *target;
+	char	   *method;
+	const char *chosen;
 
 	warden_ready();
 	warden_not_null(fcinfo, 0, "target");
 	warden_not_null(fcinfo, 2, "options");
-	written = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	work.target = find_target(written);
-	work.options = PG_GETARG_JSONB_P(2);
-	work.expression = warden_define_mask(work.target.relation, work.target.column,
-										 PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)),
-										 work.options, &work.method);
-	warden_internal_run(store_mask, &work);
-	masks_changed(work.target.relation);
-	warden_audit_event(WARDEN_EVENT_POLICY, psprintf("mask %s: %s", written, work.method));
+	target = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	method = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
+	if (label_of(target) != NULL)
+		chosen = mask_label(label_of(target), method, PG_GETARG_JSONB_P(2));
+	else
+		chosen = mask_column(target, method, PG_GETARG_JSONB_P(2));
+	warden_audit_event(WARDEN_EVENT_POLICY, psprintf("mask %s: %s", target, chosen));
 	PG_RETURN_VOID();
+}
+
+/* --- unmask --- */
+
+typedef struct UnmaskWork
+{
+	WardenTarget target;
+	bool		found;
+	bool		is_kept;		/* for a column that was dropped */
+	char		label[NAMEDATALEN]; /* whose rule masks the column still; "" where none does */
+} UnmaskWork;
+
+static void
+remove_mask(void *arg)
+{
+	UnmaskWork *work = arg;
+	Oid			types[2] = {OIDOID, NAMEOID};
+	Datum		values[2] = {ObjectIdGetDatum(work->target.relation),
+	DirectFunctionCall1(namein, CStringGetDatum(work->target.name))};
+
+	warden_mask_rows_bind(work->target.relation);
+	work->is_kept = warden_internal_sql("SELECT FROM warden.mask_policy WHERE relation = $1 AND column_name = $2 "
+										"AND attnum = 0", 2, types, values, NULL) > 0;
+	work->found = warden_internal_sql("DELETE FROM warden.mask_policy WHERE relation = $1 AND column_name = $2 "
+									  "AND source <> 'label'", 2, types, values, NULL) > 0;
+	warden_mask_view_build(work->target.relation);
+}
+
+static void
+find_rule(void *arg)
+{
+	UnmaskWork *work = arg;
+	Oid			types[2] = {OIDOID, NAMEOID};
+	Datum		values[2] = {ObjectIdGetDatum(work->target.relation),
+	DirectFunctionCall1(namein, CStringGetDatum(work->target.name))};
+
+	if (warden_internal_sql("SELECT label FROM warden.mask_policy WHERE relation = $1 AND column_name = $2 "
+							"AND source = 'label'", 2, types, values, NULL) > 0)
+		strlcpy(work->label, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1), NAMEDATALEN);
+}
+
+static bool
+unmask_column(const char *target)
+{
+	UnmaskWork	work = {.target = find_target(target)};
+
+	warden_internal_run(remove_mask, &work);
+	/* a mask that is kept has no column to be found */
+	if (!work.is_kept)
+		warden_target_column(&work.target);
+	masks_changed(work.target.relation);
+	warden_masks_follow_labels(work.target.relation);
+	warden_internal_run(find_rule, &work);
+	if (work.label[0] != '\0')
+		ereport(NOTICE,
+				(errmsg("column \"%s\" is still masked, by its label", target),
+				 errhint("The mask is that of 'label:%s': take that off, or the label off the column.", work.label)));
+	return work.found;
+}
+
+static void
+remove_rule(void *arg)
+{
+	RuleWork   *work = arg;
+	Oid			types[1] = {TEXTOID};
+	Datum		values[1] = {CStringGetTextDatum(work->label)};
+
+	work->found = warden_internal_sql("DELETE FROM warden.label_mask_policy WHERE label = $1", 1, types, values, NULL) > 0;
+}
+
+static bool
+unmask_label(const char *label)
+{
+	RuleWork	work = {.label = label};
+
+	warden_internal_run(remove_rule, &work);
+	if (work.found)
+		warden_masks_follow_rules();
+	return work.found;
 }
 
 Datum
 warden_sql_unmask(PG_FUNCTION_ARGS)
 {
-	MaskWork	work = {0};
-	char	   *written = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char	   *target = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	bool		found;
 
 	warden_ready();
-	work.target = find_target(written);
-	warden_internal_run(remove_mask, &work);
-	masks_changed(work.target.relation);
-	if (work.found)
-		warden_audit_event(WARDEN_EVENT_POLICY, psprintf("unmask %s", written));
-	PG_RETURN_BOOL(work.found);
+	found = label_of(target) != NULL ? unmask_label(label_of(target)) : unmask_column(target);
+	if (found)
+		warden_audit_event(WARDEN_EVENT_POLICY, psprintf("unmask %s", target));
+	PG_RETURN_BOOL(found);
+}
+
+/* --- what there is --- */
+
+Datum
+warden_sql_masking_view(PG_FUNCTION_ARGS)
+{
+	const char *name = warden_mask_view_name(PG_GETARG_OID(0));
+
+	if (!OidIsValid(get_relname_relid(name, warden_catalog.views)))
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(quote_qualified_identifier("warden_views", name)));
 }
 
 /* --- the masks --- */

@@ -14,7 +14,8 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
-#include "mask_definition.h"
+#include "mask_fit.h"
+#include "mask_rows.h"
 #include "mb/pg_wchar.h"
 #include "access/relation.h"
 #include "miscadmin.h"
@@ -113,37 +114,50 @@ has_dependents(Oid view)
 
 /* --- building --- */
 
-/* Policy rows of dropped columns go; those of renamed ones follow. False where the table has no mask left. */
+/* Its masks as they are to be, into SPI_tuptable. False where the table has none. */
 static bool
 refresh_rows(Oid relid)
 {
 	Oid			types[1] = {OIDOID};
 	Datum		values[1] = {ObjectIdGetDatum(relid)};
 
-	warden_internal_sql("DELETE FROM warden.mask_policy p WHERE p.relation = $1 AND NOT EXISTS ("
-						"SELECT FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum = p.attnum "
-						"AND NOT a.attisdropped)", 1, types, values, NULL);
-	warden_internal_sql("UPDATE warden.mask_policy p SET column_name = a.attname FROM pg_attribute a "
-						"WHERE p.relation = $1 AND a.attrelid = $1 AND a.attnum = p.attnum "
-						"AND a.attname <> p.column_name", 1, types, values, NULL);
-	return warden_internal_sql("SELECT attnum, method, options, expression FROM warden.mask_policy WHERE relation = $1",
-							   1, types, values, NULL) > 0;
+	warden_mask_rows_bind(relid);
+	return warden_internal_sql("SELECT attnum, method, options, expression FROM warden.mask_policy "
+							   "WHERE relation = $1 AND attnum <> 0", 1, types, values, NULL) > 0;
 }
 
 static void
-store_expression(Oid relid, AttrNumber attnum, const char *expression)
+store_expression(Oid relid, AttrNumber attnum, const WardenFittedMask *mask)
 {
-	Oid			types[3] = {OIDOID, INT2OID, TEXTOID};
-	Datum		values[3] = {ObjectIdGetDatum(relid), Int16GetDatum(attnum), CStringGetTextDatum(expression)};
+	Oid			types[5] = {OIDOID, INT2OID, TEXTOID, TEXTOID, JSONBOID};
+	Datum		values[5] = {ObjectIdGetDatum(relid), Int16GetDatum(attnum), CStringGetTextDatum(mask->expression),
+	CStringGetTextDatum(mask->method), JsonbPGetDatum(mask->options)};
 
-	warden_internal_sql("UPDATE warden.mask_policy SET expression = $3 "
-						"WHERE relation = $1 AND attnum = $2 AND expression <> $3", 3, types, values, NULL);
+	warden_internal_sql("UPDATE warden.mask_policy SET expression = $3, method = $4, options = $5 "
+						"WHERE relation = $1 AND attnum = $2 AND (expression <> $3 OR method <> $4)",
+						5, types, values, NULL);
+}
+
+/* A migration goes on where a column's new type has no such mask, and shows nothing of it. */
+static WardenFittedMask
+fit_again(Oid relid, AttrNumber attnum, const char *method, Jsonb *options)
+{
+	WardenFittedMask mask = warden_fit_mask(relid, attnum, method, options, false);
+
+	if (mask.problem != NULL)
+		ereport(WARNING,
+				(errmsg("the mask of column \"%s\" of \"%s\" is now %s", warden_column_name(relid, attnum),
+						get_rel_name(relid), mask.method),
+				 errdetail("Method %s does not fit it any more: %s.", method, mask.problem),
+				 errhint("warden.mask() gives it another one.")));
+	return mask;
 }
 
 /* expressions[attnum - 1] for the masked columns, made anew: names and types may have changed */
 static char **
 column_expressions(Oid relid, int natts)
 {
+	WardenFittedMask *masks = palloc0(sizeof(WardenFittedMask) * natts);
 	char	  **expressions = palloc0(sizeof(char *) * natts);
 	SPITupleTable *rows = SPI_tuptable;
 	uint64		count = SPI_processed;
@@ -154,15 +168,15 @@ column_expressions(Oid relid, int natts)
 		AttrNumber	attnum = DatumGetInt16(SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &isnull));
 		char	   *method = SPI_getvalue(rows->vals[i], rows->tupdesc, 2);
 		Datum		options = SPI_getbinval(rows->vals[i], rows->tupdesc, 3, &isnull);
-		char	   *chosen;
 
 		if (attnum < 1 || attnum > natts)
 			elog(ERROR, "pg_warden: mask of column %d of relation %u", attnum, relid);
-		expressions[attnum - 1] = warden_define_mask(relid, attnum, method, DatumGetJsonbP(options), &chosen);
+		masks[attnum - 1] = fit_again(relid, attnum, method, DatumGetJsonbP(options));
+		expressions[attnum - 1] = masks[attnum - 1].expression;
 	}
 	for (int i = 0; i < natts; i++)
 		if (expressions[i] != NULL)
-			store_expression(relid, (AttrNumber) (i + 1), expressions[i]);
+			store_expression(relid, (AttrNumber) (i + 1), &masks[i]);
 	return expressions;
 }
 
@@ -429,7 +443,7 @@ keep_masks(void *arg)
 
 	/* what held by inheritance holds by a policy of its own from now on */
 	if (warden_internal_sql("INSERT INTO warden.mask_policy "
-							"SELECT $1, c.attnum, c.attname, p.method, p.options, p.expression "
+							"SELECT $1, c.attnum, c.attname, p.method, p.options, p.expression, p.source, p.label, $1 "
 							"FROM warden.mask_policy p JOIN pg_attribute a ON a.attrelid = p.relation AND a.attnum = p.attnum "
 							"JOIN pg_attribute c ON c.attrelid = $1 AND c.attname = a.attname AND NOT c.attisdropped "
 							"WHERE p.relation = $2 OR p.relation IN (WITH RECURSIVE above AS ("

@@ -63,14 +63,17 @@ check_element(Node *element)
 			check_constraint(lfirst(cell));
 }
 
-/* A mask of a child does not hold for reads through its parent: masks are made on the topmost table. */
+/*
+ * A mask of a child does not hold for reads through its parent: masks are made on the topmost table. That is where those
+ * that labels give go by themselves.
+ */
 static void
 check_new_child(const RangeVar *child)
 {
 	WardenRelation *relation = named(child);
 
 	for (int i = 0; relation != NULL && i < warden_mask_count; i++)
-		if (warden_masks[i].relation == relation->oid)
+		if (warden_masks[i].relation == relation->oid && !warden_masks[i].by_label)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("masked table \"%s\" cannot become a child of another table", get_rel_name(relation->oid)),

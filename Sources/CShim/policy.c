@@ -15,6 +15,7 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "labels.h"
+#include "mask_rows.h"
 #include "policy_rows.h"
 #include "storage/lmgr.h"
 #include "storage/smgr.h"
@@ -409,26 +410,27 @@ read_exemption(Datum *values, bool *nulls)
 		row_refused(&verdict);
 }
 
+/*
+ * Which column a mask is of. In another database, or after a restore, the numbers may differ: the name tells; and of a
+ * column that was dropped, whose mask is for what gets its name.
+ */
+static AttrNumber
+masked_column(Oid relation, AttrNumber attnum, const char *name, Oid made_for)
+{
+	if (attnum == 0 || made_for != relation || warden_column_name(relation, attnum) == NULL)
+		attnum = get_attnum(relation, name);
+	return attnum > 0 ? attnum : WARDEN_MASK_OF_NO_COLUMN;
+}
+
 static void
 read_mask(Datum *values, bool *nulls)
 {
-	Oid			relation = DatumGetObjectId(values[0]);
-	int16		attnum = DatumGetInt16(values[1]);
-	char	   *column = NameStr(*DatumGetName(values[2]));
-	char	   *now = warden_column_name(relation, attnum);
 	WardenMaskEntry *entry = &warden_masks[warden_mask_count];
 
-	(void) nulls;
-	/* after a restore the numbers may differ: the name tells */
-	if (now == NULL || strcmp(now, column) != 0)
-	{
-		AttrNumber	named = get_attnum(relation, column);
-
-		if (AttributeNumberIsValid(named))
-			attnum = named;
-	}
-	entry->relation = relation;
-	entry->column = attnum;
+	entry->relation = DatumGetObjectId(values[0]);
+	entry->column = masked_column(entry->relation, DatumGetInt16(values[1]), NameStr(*DatumGetName(values[2])),
+								  nulls[8] ? InvalidOid : DatumGetObjectId(values[8]));
+	entry->by_label = strcmp(TextDatumGetCString(values[6]), "label") == 0;
 	warden_mask_count++;
 	warden_masks = repalloc(warden_masks, sizeof(WardenMaskEntry) * (warden_mask_count + 1));
 }

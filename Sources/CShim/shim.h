@@ -271,12 +271,12 @@ extern int64 warden_last_expiry;
 extern WardenClasses warden_guarded_classes;
 /* classes for which a guard in force has max_rows; 0: no row need be counted */
 extern WardenClasses warden_limited_classes;
-/* masks of a relation itself, from the policy: attribute numbers; 0 where none */
+/* masks of a relation itself, from the policy */
 typedef struct WardenMaskEntry
 {
 	Oid			relation;
-	int16		column;
-	Oid			view;
+	int16		column;			/* its number; WARDEN_MASK_OF_NO_COLUMN where it was dropped */
+	bool		by_label;
 } WardenMaskEntry;
 
 extern WardenMaskEntry *warden_masks;
@@ -1040,5 +1040,15 @@ extern void warden_mask_views_restore(List *relations);
 /* A child that leaves its parent keeps the masks it had through it. */
 extern List *warden_masks_leaving(Node *utility);
 extern void warden_masks_keep(List *leavers);
+
+/* --- label_masks.c --- */
+/*
+ * The labels of a table's columns have changed, or its columns, or its parents and children: the masks that rules by label
+ * give to it and them are made or taken off. It is pg_warden's own work, whoever calls. After what was written to
+ * warden.label_policy has been invalidated (CacheInvalidateRelcacheByRelid) and counted (CommandCounterIncrement).
+ */
+extern void warden_masks_follow_labels(Oid relid);
+/* A utility statement has been executed that may have changed columns, or who inherits from whom. */
+extern void warden_masks_follow_utility(Node *utility);
 
 #endif

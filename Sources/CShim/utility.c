@@ -274,6 +274,7 @@ governed_utility(UtilityCall *call)
 		warden_mask_views_restore(views);
 		warden_masks_keep(leavers);
 		warden_labels_follow(call->pstmt->utilityStmt);
+		warden_masks_follow_utility(call->pstmt->utilityStmt);
 	}
 	PG_FINALLY();
 	{

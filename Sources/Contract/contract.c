@@ -2,6 +2,7 @@
  * The contract has no code of its own. What the two sides assume about its layout is checked here, once,
  * by the compiler.
  */
+#include "warden_label_mask.h"
 #include "warden_mask.h"
 #include "warden_policy.h"
 #include "warden_spool.h"

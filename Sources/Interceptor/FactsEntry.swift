@@ -347,7 +347,7 @@ struct MaskRow {
   }
 }
 
-private func texts(_ start: UnsafePointer<WardenText>?, _ count: Int64) -> [TextView] {
+func texts(_ start: UnsafePointer<WardenText>?, _ count: Int64) -> [TextView] {
   unsafe Lent(start, count: count).map { unsafe TextView($0) }
 }
 

@@ -510,10 +510,6 @@ extension ServerTests.LabelGuardTests {
     let bad = try #require(shop.admin.error("SELECT warden.exempt('{role:analyst}', '{label:Pii}')"))
     #expect(bad.sqlstate == "22023" && bad.message.contains("label:Pii"))
   }
-
-  @Test func masksByLabelAreNotThereYet() throws {
-    #expect(shop.admin.error("SELECT warden.mask('label:pii.email')")?.sqlstate == "0A000")
-  }
 }
 
 // MARK: - The audit
