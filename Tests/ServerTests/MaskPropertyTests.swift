@@ -49,8 +49,10 @@ extension ServerTests {
       let findings = tally.findings.joined(separator: "\n\n")
       #expect(tally.findings.isEmpty, "seed \(seed), \(number) rounds:\n\(findings)")
       #expect(tally.share > 0.5, "seed \(seed): most statements fail, which shows nothing:\n\(tally)")
+      // What breaks a constraint is meant to fail.
       #expect(
-        tally.doors.values.allSatisfy { $0.worked > 0 || $0.tried < 20 }, "seed \(seed): a door is shut:\n\(tally)")
+        tally.doors.allSatisfy { $1.worked > 0 || $1.tried < 20 || $0 == "constraint" },
+        "seed \(seed): a door is shut:\n\(tally)")
       let told = sessions.loggedMarks()
       #expect(told.isEmpty, "seed \(seed), in the server's log:\n\(told.prefix(5).joined(separator: "\n"))")
       if environment["WARDEN_PROPERTY_SECONDS"] != nil { print("seed \(seed), \(number) rounds\n\(tally)") }

@@ -155,7 +155,9 @@ extension MaskedQueries {
       return "(SELECT \(pick(["max", "min", "count"]))(\(e)::text || s.email) FROM \(pick(["people", "events"])) s)"
     }
     if column.kind == .number, chance(30) {
-      return pick(["abs(\(e))", "\(e) % 7", "\(e)::numeric + 0.0", "width_bucket(\(e)::numeric, 0, 1e9, 10)"])
+      return pick([
+        "abs(\(e))", "mod(\(e)::numeric, 7)", "\(e)::numeric + 0.0", "width_bucket(\(e)::numeric, 0, 1e9, 10)",
+      ])
     }
     switch random.next() % 12 {
     case 0: return "upper(\(e)::text)"
