@@ -250,14 +250,22 @@ COMMENT ON FUNCTION warden.explain IS
 
 CREATE FUNCTION warden.mask_partial(value text, prefix int, suffix int, fill text) RETURNS text
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_partial';
-COMMENT ON FUNCTION warden.mask_partial IS
+COMMENT ON FUNCTION warden.mask_partial(text, int, int, text) IS
 'The mask `partial`: keeps prefix characters at the start and suffix at the end, fill stands for the rest; a value '
 'that would hide less than one character becomes fill alone';
 
 CREATE FUNCTION warden.mask_email(value text) RETURNS text
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_email';
-COMMENT ON FUNCTION warden.mask_email IS
+COMMENT ON FUNCTION warden.mask_email(text) IS
 'The mask `email`: alice@example.com becomes a***@***.com; what is no e-mail address becomes ***';
+
+CREATE FUNCTION warden.mask_partial(value text[], prefix int, suffix int, fill text) RETURNS text[]
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_partial_each';
+COMMENT ON FUNCTION warden.mask_partial(text[], int, int, text) IS 'The mask `partial`, of each element';
+
+CREATE FUNCTION warden.mask_email(value text[]) RETURNS text[]
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_email_each';
+COMMENT ON FUNCTION warden.mask_email(text[]) IS 'The mask `email`, of each element';
 
 CREATE FUNCTION warden.rotate_secret() RETURNS void
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'warden_sql_rotate_secret';
@@ -687,7 +695,15 @@ GRANT EXECUTE ON FUNCTION
 GRANT EXECUTE ON FUNCTION warden.status(), warden.verify_audit(text), warden.audit_digest(), warden.session_number(text),
     warden.replay(text) TO warden_auditor;
 -- A view's functions are checked against who reads the view.
-GRANT EXECUTE ON FUNCTION warden.mask_partial(text, int, int, text), warden.mask_email(text),
-    warden.mask_caught(anyelement, anyelement), warden.mask_caught_row("any", anyelement, anyelement), warden.mask_never(),
-    warden.statement_tags(text), warden.flush(interval), warden.explain(text, name)
+DO $$
+DECLARE
+    mask regprocedure;
+BEGIN
+    FOR mask IN SELECT oid FROM pg_catalog.pg_proc
+                 WHERE pronamespace = 'warden'::regnamespace AND proname LIKE 'mask\_%' LOOP
+        EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO PUBLIC', mask);
+    END LOOP;
+END
+$$;
+GRANT EXECUTE ON FUNCTION warden.statement_tags(text), warden.flush(interval), warden.explain(text, name)
     TO PUBLIC;

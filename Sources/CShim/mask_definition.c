@@ -4,74 +4,67 @@
 #include "mask_definition.h"
 
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "catalog/pg_attribute.h"
+#include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
 static WardenTypeKind
-kind_of_base(Oid type)
+kind_of_other(Oid type)
 {
-	switch (type)
-	{
-		case INT2OID:
-		case INT4OID:
-		case INT8OID:
-			return WARDEN_TYPE_INTEGER;
-		case NUMERICOID:
-		case FLOAT4OID:
-		case FLOAT8OID:
-		case MONEYOID:
-			return WARDEN_TYPE_NUMERIC;
-		case BOOLOID:
-			return WARDEN_TYPE_BOOLEAN;
-		case DATEOID:
-		case TIMESTAMPOID:
-		case TIMESTAMPTZOID:
-			return WARDEN_TYPE_DATE;
-		case TIMEOID:
-		case TIMETZOID:
-			return WARDEN_TYPE_TIME;
-		case INTERVALOID:
-			return WARDEN_TYPE_INTERVAL;
-		case UUIDOID:
-			return WARDEN_TYPE_UUID;
-		case JSONOID:
-		case JSONBOID:
-			return WARDEN_TYPE_JSON;
-		case BYTEAOID:
-			return WARDEN_TYPE_BYTEA;
-		case INETOID:
-		case CIDROID:
-			return WARDEN_TYPE_NETWORK;
-		default:
-			break;
-	}
+	char		category;
+	bool		preferred;
+
 	if (OidIsValid(get_element_type(type)))
 		return WARDEN_TYPE_ARRAY;
 	if (get_typtype(type) == TYPTYPE_ENUM)
 		return WARDEN_TYPE_ENUM;
+	get_type_category_preferred(type, &category, &preferred);
+	/* citext and the like; not "char", regclass … */
+	if (category == TYPCATEGORY_STRING && type >= FirstNormalObjectId)
+		return WARDEN_TYPE_TEXT;
 	return WARDEN_TYPE_OTHER;
 }
 
 static WardenTypeKind
 kind_of(Oid type)
 {
-	char		category;
-	bool		preferred;
+	static const struct
+	{
+		Oid			type;
+		WardenTypeKind kind;
+	}			kinds[] = {
+		{TEXTOID, WARDEN_TYPE_TEXT}, {VARCHAROID, WARDEN_TYPE_TEXT}, {BPCHAROID, WARDEN_TYPE_TEXT},
+		{NAMEOID, WARDEN_TYPE_TEXT}, {INT2OID, WARDEN_TYPE_INTEGER}, {INT4OID, WARDEN_TYPE_INTEGER},
+		{INT8OID, WARDEN_TYPE_INTEGER}, {NUMERICOID, WARDEN_TYPE_NUMERIC}, {FLOAT4OID, WARDEN_TYPE_FLOAT},
+		{FLOAT8OID, WARDEN_TYPE_FLOAT}, {MONEYOID, WARDEN_TYPE_MONEY}, {BOOLOID, WARDEN_TYPE_BOOLEAN},
+		{DATEOID, WARDEN_TYPE_DATE}, {TIMESTAMPOID, WARDEN_TYPE_TIMESTAMP},
+		{TIMESTAMPTZOID, WARDEN_TYPE_TIMESTAMPTZ}, {TIMEOID, WARDEN_TYPE_TIME}, {TIMETZOID, WARDEN_TYPE_TIMETZ},
+		{INTERVALOID, WARDEN_TYPE_INTERVAL}, {UUIDOID, WARDEN_TYPE_UUID}, {JSONOID, WARDEN_TYPE_JSON},
+		{JSONBOID, WARDEN_TYPE_JSON}, {BYTEAOID, WARDEN_TYPE_BYTEA}, {INETOID, WARDEN_TYPE_INET},
+		{CIDROID, WARDEN_TYPE_CIDR},
+	};
 
-	if (type == TEXTOID || type == VARCHAROID || type == BPCHAROID || type == NAMEOID)
-		return WARDEN_TYPE_TEXT;
-	get_type_category_preferred(type, &category, &preferred);
-	/* citext and the like; not "char", regclass … */
-	if (category == TYPCATEGORY_STRING && type >= FirstNormalObjectId)
-		return WARDEN_TYPE_TEXT;
-	return kind_of_base(type);
+	for (int i = 0; i < (int) lengthof(kinds); i++)
+		if (kinds[i].type == type)
+			return kinds[i].kind;
+	return kind_of_other(type);
+}
+
+static void
+bad_options(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("mask options must be a JSON object of strings, numbers, booleans, and lists of them"),
+			 errhint("For example: {\"prefix\": 1, \"fill\": \"***\"}.")));
 }
 
 static WardenText
-option_text(JsonbValue *value)
+option_text(const JsonbValue *value)
 {
 	switch (value->type)
 	{
@@ -81,11 +74,11 @@ option_text(JsonbValue *value)
 			return warden_text(DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric))));
 		case jbvBool:
 			return warden_text(value->val.boolean ? "true" : "false");
+		case jbvNull:
+			return warden_text(NULL);
 		default:
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("mask options must be strings, numbers or booleans"),
-					 errhint("For example: {\"prefix\": 1, \"fill\": \"***\"}.")));
+			bad_options();
+			return warden_text(NULL);
 	}
 }
 
@@ -95,39 +88,112 @@ fill_options(WardenMaskDefinition *definition, Jsonb *options)
 	JsonbIterator *iterator = JsonbIteratorInit(&options->root);
 	JsonbValue	value;
 	JsonbIteratorToken token;
-	int			room = (int) JB_ROOT_COUNT(options) + 1;
+	int			room = (int) (VARSIZE(options) / sizeof(JEntry)) + 1;
 	WardenText *keys = palloc0(sizeof(WardenText) * room);
 	WardenText *values = palloc0(sizeof(WardenText) * room);
+	WardenText	key = {NULL, 0};
+	int			depth = 0;
 
 	if (!JB_ROOT_IS_OBJECT(options))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("mask options must be a JSON object"),
-				 errhint("For example: {\"prefix\": 1, \"fill\": \"***\"}.")));
-	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+		bad_options();
+	while ((token = JsonbIteratorNext(&iterator, &value, false)) != WJB_DONE)
 	{
+		if (token == WJB_BEGIN_OBJECT || token == WJB_BEGIN_ARRAY)
+			depth++;
+		if (token == WJB_END_OBJECT || token == WJB_END_ARRAY)
+			depth--;
+		/* an object with lists in it, and nothing deeper; no list is empty */
+		if (depth > 2 || (token == WJB_BEGIN_OBJECT && depth != 1) ||
+			(token == WJB_BEGIN_ARRAY && value.val.array.nElems == 0))
+			bad_options();
 		if (token == WJB_KEY)
-			keys[definition->option_count] = option_text(&value);
-		else if (token == WJB_VALUE)
+			key = option_text(&value);
+		else if (token == WJB_VALUE || token == WJB_ELEM)
+		{
+			keys[definition->option_count] = key;
 			values[definition->option_count++] = option_text(&value);
+		}
 	}
 	definition->keys = keys;
 	definition->values = values;
 }
 
+/* A unique index on the column alone. */
+static bool
+is_unique(Oid relid, AttrNumber attnum)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	List	   *indexes = RelationGetIndexList(rel);
+	ListCell   *cell;
+	bool		unique = false;
+
+	foreach(cell, indexes)
+	{
+		HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(cell)));
+		Form_pg_index index;
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		index = (Form_pg_index) GETSTRUCT(tuple);
+		unique |= index->indisunique && index->indnkeyatts == 1 && index->indkey.values[0] == attnum;
+		ReleaseSysCache(tuple);
+	}
+	table_close(rel, AccessShareLock);
+	return unique;
+}
+
+static char *
+type_name_alone(Oid type)
+{
+	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	char	   *name;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "pg_warden: type %u does not exist", type);
+	name = pstrdup(NameStr(((Form_pg_type) GETSTRUCT(tuple))->typname));
+	ReleaseSysCache(tuple);
+	return name;
+}
+
+/* Of what is masked: the column's type, or its elements'. */
+static void
+fill_measures(WardenMaskDefinition *definition, Oid type, int32 typmod)
+{
+	definition->max_characters = -1;
+	if ((type == VARCHAROID || type == BPCHAROID) && typmod > (int32) VARHDRSZ)
+		definition->max_characters = typmod - (int32) VARHDRSZ;
+	if (type == NUMERICOID && typmod > (int32) VARHDRSZ)
+	{
+		/* as numeric.c has it, a scale can be negative, or more than the precision */
+		definition->precision = ((typmod - (int32) VARHDRSZ) >> 16) & 0xFFFF;
+		definition->scale = (((typmod - (int32) VARHDRSZ) & 0x7FF) ^ 1024) - 1024;
+	}
+	if (definition->element == WARDEN_TYPE_INTEGER || definition->element == WARDEN_TYPE_FLOAT)
+		definition->width = get_typlen(type) * BITS_PER_BYTE;
+	definition->folds_case = type >= FirstNormalObjectId && strcmp(type_name_alone(type), "citext") == 0;
+}
+
 static void
 fill_type(WardenMaskDefinition *definition, Form_pg_attribute attribute)
 {
-	Oid			base = getBaseType(attribute->atttypid);
+	int32		typmod = attribute->atttypmod;
+	Oid			base = getBaseTypeAndTypmod(attribute->atttypid, &typmod);
+	Oid			element = base;
 
 	definition->type_name = warden_text(format_type_extended(attribute->atttypid, attribute->atttypmod,
 															  FORMAT_TYPE_TYPEMOD_GIVEN |
 															  FORMAT_TYPE_FORCE_QUALIFY));
+	definition->base_name = warden_text(base < FirstNormalObjectId ? type_name_alone(base) : "");
 	definition->type = kind_of(base);
 	definition->is_domain = base != attribute->atttypid;
-	definition->max_characters = -1;
-	if ((base == VARCHAROID || base == BPCHAROID) && attribute->atttypmod > (int32) VARHDRSZ)
-		definition->max_characters = attribute->atttypmod - (int32) VARHDRSZ;
+	definition->not_null = attribute->attnotnull;
+	if (definition->type == WARDEN_TYPE_ARRAY)
+	{
+		element = getBaseTypeAndTypmod(get_element_type(base), &typmod);
+		definition->is_domain |= element != get_element_type(base);
+	}
+	definition->element = kind_of(element);
+	fill_measures(definition, element, typmod);
 }
 
 char *
@@ -151,10 +217,15 @@ warden_define_mask(Oid relid, AttrNumber attnum, const char *method, Jsonb *opti
 											 quote_identifier(column)));
 	definition.method = warden_text(method);
 	definition.column = warden_text(quote_identifier(column));
+	definition.unique = is_unique(relid, attnum);
 	fill_options(&definition, options);
 	SWIFT_GET(defined, warden_mask_expression(&definition, &expression, &method_chosen, warden_texts(), &verdict));
 	if (!defined)
 		warden_raise(&verdict);
+	if (verdict.message.bytes != NULL)
+		ereport(NOTICE,
+				(errmsg_internal("%s", warden_translated(verdict.message, verdict.message_parts)),
+				 errhint("%s", warden_translated(verdict.hint, verdict.hint_parts))));
 	*chosen = pnstrdup((char *) method_chosen.bytes, method_chosen.length);
 	return pnstrdup((char *) expression.bytes, expression.length);
 }

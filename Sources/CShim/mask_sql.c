@@ -11,6 +11,7 @@
 #include "executor/spi.h"
 #include "label_masks.h"
 #include "mask_definition.h"
+#include "mask_each.h"
 #include "mask_fit.h"
 #include "mask_rows.h"
 #include "mb/pg_wchar.h"
@@ -371,3 +372,6 @@ warden_sql_mask_email(PG_FUNCTION_ARGS)
 	SWIFT(warden_mask_email(value, encoding(), &out));
 	PG_RETURN_TEXT_P(finish_text(result, &out));
 }
+
+WARDEN_MASK_EACH(warden_sql_mask_partial, TEXTOID)
+WARDEN_MASK_EACH(warden_sql_mask_email, TEXTOID)

@@ -330,8 +330,24 @@ struct MaskRow {
   let column: TextView
   let typeName: TextView
   let type: WardenTypeKind
+  /// Of the type that a domain is over; else of the column's own.
+  let baseName: TextView
+  /// What the elements of an array are; else `type`.
+  let element: WardenTypeKind
   let maxCharacters: Int32
+  /// Of numeric(p, s); nil where any number of digits fits.
+  let precision: Int?
+  let scale: Int
+  /// In bits: of integers and floats.
+  let width: Int
   let isDomain: Bool
+  /// Equal values can differ in case.
+  let foldsCase: Bool
+  let isNotNull: Bool
+  /// Of a column that is unique on its own.
+  let isUnique: Bool
+
+  var isArray: Bool { type == WARDEN_TYPE_ARRAY }
 
   init(_ raw: UnsafePointer<WardenMaskDefinition>) {
     let row = unsafe raw.pointee
@@ -342,8 +358,16 @@ struct MaskRow {
     unsafe column = TextView(row.column)
     unsafe typeName = TextView(row.type_name)
     unsafe type = row.type
+    unsafe baseName = TextView(row.base_name)
+    unsafe element = row.element
     unsafe maxCharacters = row.max_characters
+    unsafe precision = row.precision > 0 ? Int(row.precision) : nil
+    unsafe scale = Int(row.scale)
+    unsafe width = Int(row.width)
     unsafe isDomain = row.is_domain
+    unsafe foldsCase = row.folds_case
+    unsafe isNotNull = row.not_null
+    unsafe isUnique = row.unique
   }
 }
 

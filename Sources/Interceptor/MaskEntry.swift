@@ -14,7 +14,7 @@ public func warden_mask_expression(
   do throws(PolicyError) {
     var sql = unsafe TextWriter(expression)
     var name = unsafe TextWriter(method)
-    let chosen = try MaskMethod(row)
+    let chosen = try MaskMethod.chosen(for: row)
     name.append(chosen.name)
     try MaskExpression.write(chosen, for: row, to: &sql)
     guard !sql.isCut, !name.isCut else {
@@ -23,7 +23,11 @@ public func warden_mask_expression(
     }
     unsafe sql.finish(expression)
     unsafe name.finish(method)
-    unsafe allow(isMasked: false, texts, verdict)
+    guard let notice = MaskExpression.notice(chosen, for: row) else {
+      unsafe allow(isMasked: false, texts, verdict)
+      return true
+    }
+    unsafe deliver(Refusal.notice(notice.message, hint: notice.hint), texts, verdict)
     return true
   } catch {
     return unsafe refuse(error, texts, verdict)

@@ -1,109 +1,108 @@
 import Contract
 
-/// A method of masking with its options.
-enum MaskMethod {
-  case redact
-  case null
-  case partial(PartialOptions)
-  case email
+/// A method of masking.
+///
+/// To add one: a file of its own, named by it, with `extension MaskMethod { static let … }`, and a place in `all`.
+/// What the SQL calls is a function `warden.mask_<method>` written in C and declared in sql/, which asks Swift for the
+/// value; it is STRICT, PARALLEL SAFE, and STABLE where it uses the secret (`warden_keyed_digest`), IMMUTABLE else.
+/// One that masks arrays has a second function of the same name for them, made by WARDEN_MASK_EACH (mask_each.h).
+struct MaskMethod: Sendable {
+  let name: StaticString
+  /// The kinds of columns that it takes.
+  let kinds: [WardenTypeKind]
+  /// Of an array of these kinds it masks each element, too.
+  var masksElements = false
+  /// The options that it takes.
+  var options: [StaticString] = []
+  /// Every row shows the same.
+  var isConstant = false
+  /// Every row shows NULL.
+  var isNull = false
+  /// Writes what stands for the column, before it is cast to the column's type: SQL over the column alone, each name in
+  /// it qualified. Throws where options are not valid, or no result could fit the column.
+  let write: @Sendable (MaskRow, inout TextWriter) throws(PolicyError) -> Void
 
-  var name: StaticString {
-    switch self {
-    case .redact: "redact"
-    case .null: "null"
-    case .partial: "partial"
-    case .email: "email"
-    }
+  /// By the order in which errors name them.
+  static var all: [MaskMethod] {
+    [.redact, .null, .partial, .email]
   }
 
-  /// The method that the row asks for, or that is chosen for the column's type.
-  init(_ row: MaskRow) throws(PolicyError) {
-    if row.method.isNull {
-      self = MaskConstant(row) == nil ? .null : .redact
-    } else if row.method.equals("redact") {
-      self = .redact
-    } else if row.method.equals("null") {
-      self = .null
-    } else if row.method.equals("partial") {
-      try MaskMethod.requireText(row)
-      self = .partial(try PartialOptions(row))
-      return
-    } else if row.method.equals("email") {
-      try MaskMethod.requireText(row)
-      self = .email
-    } else {
-      throw MaskMethod.unknown(row.method)
-    }
-    if let key = row.keys.first {
-      throw PolicyError(
-        .invalidParameter, "unknown option", key, hint: "Methods redact, null and email take no options.")
-    }
+  /// The method that the row asks for, or that is chosen for the column's type; it takes the column and the options.
+  static func chosen(for row: MaskRow) throws(PolicyError) -> MaskMethod {
+    let method = try row.method.isNull ? byType(row) : named(row.method)
+    guard method.takes(row) else { throw method.refusal(of: row) }
+    try MaskOptions(row).check(of: method)
+    return method
   }
 
-  private static func unknown(_ method: TextView) -> PolicyError {
-    let planned: [StaticString] = [
-      "last4", "hash", "fake", "year", "round", "noise", "ip_prefix", "json", "scrub", "expression",
-    ]
-    let isPlanned = planned.contains { method.equals($0) }
-    guard isPlanned else {
-      return PolicyError(
-        .invalidParameter, "invalid method", method, hint: "Accepted: redact, null, partial, email.")
-    }
+  /// Is it for columns of the row's type?
+  func takes(_ row: MaskRow) -> Bool {
+    if row.isArray && masksElements { return kinds.contains(row.element) }
+    return kinds.contains(row.type)
+  }
+
+  private static func byType(_ row: MaskRow) -> MaskMethod {
+    MaskConstant(row) == nil ? .null : .redact
+  }
+
+  private static func named(_ name: TextView) throws(PolicyError) -> MaskMethod {
+    for method in all where name.equals(method.name) { return method }
+    throw PolicyError(
+      .invalidParameter, Message("invalid method", quoting: name.copy),
+      hint: Message("Accepted: %1$s.", list(all.map { $0.name })))
+  }
+
+  private func refusal(of row: MaskRow) -> PolicyError {
+    let others = MaskMethod.all.filter { $0.takes(row) }
     return PolicyError(
-      .notSupported, "method is not available in this version:", method,
-      hint: "Accepted: redact, null, partial, email.")
+      .invalidParameter,
+      Message("method %1$s is not for the type of column \"%2$s\"", [UInt8](name), row.target.copy),
+      hint: Message(
+        "It takes %1$s. Methods for this column: %2$s.", MaskMethod.list(kinds.map { $0.description }),
+        MaskMethod.list(others.map { $0.name })))
   }
 
-  private static func requireText(_ row: MaskRow) throws(PolicyError) {
-    guard !row.isDomain else {
-      throw PolicyError(
-        .invalidParameter, "the result of the method need not fit the domain of column", row.target,
-        hint: "Use method redact or null.")
+  static func list(_ words: [StaticString]) -> [UInt8] {
+    var text: [UInt8] = []
+    for word in words {
+      if !text.isEmpty { text.append(", ") }
+      text.append(word)
     }
-    guard row.type == WARDEN_TYPE_TEXT else {
-      throw PolicyError(
-        .invalidParameter, "method is for text only, not for column", row.target, hint: "Use method redact or null.")
-    }
+    return text
   }
 }
 
-/// Options of method partial.
-struct PartialOptions {
-  private(set) var prefix = 0
-  private(set) var suffix = 0
-  private(set) var fill = [UInt8]("***")
+extension WardenTypeKind {
+  /// Every kind, in the order in which errors name them.
+  static let every: [WardenTypeKind] = [
+    WARDEN_TYPE_TEXT, WARDEN_TYPE_INTEGER, WARDEN_TYPE_NUMERIC, WARDEN_TYPE_FLOAT, WARDEN_TYPE_MONEY,
+    WARDEN_TYPE_BOOLEAN, WARDEN_TYPE_DATE, WARDEN_TYPE_TIMESTAMP, WARDEN_TYPE_TIMESTAMPTZ, WARDEN_TYPE_TIME,
+    WARDEN_TYPE_TIMETZ, WARDEN_TYPE_INTERVAL, WARDEN_TYPE_UUID, WARDEN_TYPE_JSON, WARDEN_TYPE_BYTEA,
+    WARDEN_TYPE_INET, WARDEN_TYPE_CIDR, WARDEN_TYPE_ENUM, WARDEN_TYPE_ARRAY, WARDEN_TYPE_OTHER,
+  ]
 
-  init(_ row: MaskRow) throws(PolicyError) {
-    for (key, value) in zip(row.keys, row.values) {
-      if key.equals("prefix") {
-        prefix = try PartialOptions.length(value)
-      } else if key.equals("suffix") {
-        suffix = try PartialOptions.length(value)
-      } else if key.equals("fill") {
-        guard !value.isNull, value.count <= 64 else {
-          throw PolicyError(
-            .invalidParameter, "invalid value of option fill:", value, hint: "Accepted: a text of at most 64 bytes.")
-        }
-        fill = value.copy
-      } else {
-        throw PolicyError(
-          .invalidParameter, "unknown option", key, hint: "Method partial accepts prefix, suffix and fill.")
-      }
+  var description: StaticString {
+    switch self {
+    case WARDEN_TYPE_TEXT: "text"
+    case WARDEN_TYPE_INTEGER: "integers"
+    case WARDEN_TYPE_NUMERIC: "numeric"
+    case WARDEN_TYPE_FLOAT: "real and double precision"
+    case WARDEN_TYPE_MONEY: "money"
+    case WARDEN_TYPE_BOOLEAN: "boolean"
+    case WARDEN_TYPE_DATE: "date"
+    case WARDEN_TYPE_TIMESTAMP: "timestamp"
+    case WARDEN_TYPE_TIMESTAMPTZ: "timestamp with time zone"
+    case WARDEN_TYPE_TIME: "time"
+    case WARDEN_TYPE_TIMETZ: "time with time zone"
+    case WARDEN_TYPE_INTERVAL: "interval"
+    case WARDEN_TYPE_UUID: "uuid"
+    case WARDEN_TYPE_JSON: "json and jsonb"
+    case WARDEN_TYPE_BYTEA: "bytea"
+    case WARDEN_TYPE_INET: "inet"
+    case WARDEN_TYPE_CIDR: "cidr"
+    case WARDEN_TYPE_ENUM: "enums"
+    case WARDEN_TYPE_ARRAY: "arrays"
+    default: "other types"
     }
-  }
-
-  private static func length(_ text: TextView) throws(PolicyError) -> Int {
-    var number = 0
-    var isNumber = !text.isEmpty && text.count <= 4
-    for byte in text.bytes.prefix(4) {
-      isNumber = isNumber && byte >= 48 && byte <= 57
-      number = number &* 10 &+ Int(byte & 15)
-    }
-    guard isNumber, number <= 1000 else {
-      throw PolicyError(
-        .invalidParameter, "invalid value of option prefix or suffix:", text,
-        hint: "Accepted: a whole number from 0 to 1000.")
-    }
-    return number
   }
 }

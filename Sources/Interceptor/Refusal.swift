@@ -64,10 +64,16 @@ enum Refusal {
 
   /// A warning about subjects that can match nobody yet.
   static func needsIdentity() -> Verdict {
+    notice(
+      Message("subjects by identity, group or agent match nobody: this version has no verified identities"),
+      hint: Message("Name roles too where the rule has to hold now: role:NAME."))
+  }
+
+  /// Something to say of what is allowed.
+  static func notice(_ message: Message, hint: Message) -> Verdict {
     var verdict = Verdict(decision: WARDEN_DECISION_ALLOWED)
-    verdict.message = Message(
-      "subjects by identity, group or agent match nobody: this version has no verified identities")
-    verdict.hint = Message("Name roles too where the rule has to hold now: role:NAME.")
+    verdict.message = message
+    verdict.hint = hint
     return verdict
   }
 

@@ -174,8 +174,16 @@ extension Choices {
     mask.option_count = Int64(count)
     mask.column = text()
     mask.type_name = text()
-    mask.type = WardenTypeKind(rawValue: UInt32(below(16)))
+    mask.base_name = text()
+    mask.type = WardenTypeKind(rawValue: UInt32(below(24)))
+    mask.element = WardenTypeKind(rawValue: UInt32(below(24)))
     mask.max_characters = int32()
+    mask.precision = int32()
+    mask.scale = int32()
+    mask.width = int32()
+    mask.folds_case = bool()
+    mask.not_null = bool()
+    mask.unique = bool()
     mask.is_domain = bool()
     return mask
   }

@@ -11,6 +11,14 @@ import Testing
     var typeName = "text"
     var maxCharacters: Int32 = -1
     var isDomain = false
+    var baseName = ""
+    var element: WardenTypeKind?
+    var precision: Int32 = 0
+    var scale: Int32 = 0
+    var width: Int32 = 32
+    var foldsCase = false
+    var isNotNull = false
+    var isUnique = false
     var column = "email"
     var room = 1024
 
@@ -20,8 +28,10 @@ import Testing
         target: arena.text("shop.people.email"), method: arena.text(method),
         keys: arena.array(options.map { arena.text($0.key) }),
         values: arena.array(options.map { arena.text($0.value) }),
-        option_count: Int64(options.count), column: arena.text(column), type_name: arena.text(typeName), type: type,
-        max_characters: maxCharacters, is_domain: isDomain)
+        option_count: Int64(options.count), column: arena.text(column), type_name: arena.text(typeName),
+        base_name: arena.text(baseName), type: type, element: element ?? type, max_characters: maxCharacters,
+        precision: precision, scale: scale, width: width, folds_case: foldsCase, is_domain: isDomain,
+        not_null: isNotNull, unique: isUnique)
       var (expression, name, texts) = (arena.buffer(room), arena.buffer(), arena.buffer())
       var verdict = WardenVerdict()
       let isValid = warden_mask_expression(&definition, &expression, &name, &texts, &verdict)
@@ -56,7 +66,7 @@ import Testing
       definition: Definition(type: WARDEN_TYPE_DATE, typeName: "date"), expression: "'1970-01-01'::date",
       method: "redact"),
     Valid(
-      definition: Definition(type: WARDEN_TYPE_TIME, typeName: "timetz"), expression: "'00:00'::timetz",
+      definition: Definition(type: WARDEN_TYPE_TIME, typeName: "time"), expression: "'00:00'::time",
       method: "redact"),
     Valid(
       definition: Definition(type: WARDEN_TYPE_INTERVAL, typeName: "interval"), expression: "'0'::interval",
@@ -71,7 +81,7 @@ import Testing
       definition: Definition(type: WARDEN_TYPE_BYTEA, typeName: "bytea"), expression: #"'\x'::bytea"#,
       method: "redact"),
     Valid(
-      definition: Definition(type: WARDEN_TYPE_NETWORK, typeName: "inet"), expression: "'0.0.0.0'::inet",
+      definition: Definition(type: WARDEN_TYPE_INET, typeName: "inet"), expression: "'0.0.0.0'::inet",
       method: "redact"),
     Valid(
       definition: Definition(type: WARDEN_TYPE_ARRAY, typeName: "text[]"), expression: "'{}'::text[]",
@@ -115,8 +125,6 @@ import Testing
       definition: Definition(method: "blur"), state: "22023", message: #""blur""#,
       hint: "redact, null, partial, email"),
     Invalid(definition: Definition(method: ""), state: "22023", message: "method"),
-    Invalid(definition: Definition(method: "hash"), state: "0A000", message: #""hash""#),
-    Invalid(definition: Definition(method: "expression"), state: "0A000", message: #""expression""#),
     Invalid(
       definition: Definition(method: "redact", type: WARDEN_TYPE_OTHER, typeName: "point"), state: "22023",
       message: "shop.people.email", hint: "null"),
@@ -125,7 +133,7 @@ import Testing
       message: "shop.people.email", hint: "null"),
     Invalid(
       definition: Definition(method: "partial", type: WARDEN_TYPE_INTEGER, typeName: "integer"), state: "22023",
-      message: "text only"),
+      message: "method partial is not for the type", hint: "It takes text. Methods for this column: redact, null"),
     Invalid(
       definition: Definition(method: "email", isDomain: true), state: "22023", message: "domain", hint: "redact or null"
     ),
