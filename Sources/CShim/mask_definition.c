@@ -4,7 +4,7 @@
 #include "mask_definition.h"
 
 #include "access/htup_details.h"
-#include "access/table.h"
+#include "access/relation.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
@@ -122,7 +122,7 @@ fill_options(WardenMaskDefinition *definition, Jsonb *options)
 static bool
 is_unique(Oid relid, AttrNumber attnum)
 {
-	Relation	rel = table_open(relid, AccessShareLock);
+	Relation	rel = relation_open(relid, AccessShareLock);
 	List	   *indexes = RelationGetIndexList(rel);
 	ListCell   *cell;
 	bool		unique = false;
@@ -138,7 +138,7 @@ is_unique(Oid relid, AttrNumber attnum)
 		unique |= index->indisunique && index->indnkeyatts == 1 && index->indkey.values[0] == attnum;
 		ReleaseSysCache(tuple);
 	}
-	table_close(rel, AccessShareLock);
+	relation_close(rel, AccessShareLock);
 	return unique;
 }
 
