@@ -978,6 +978,7 @@ subtransaction_event(SubXactEvent event, SubTransactionId id, SubTransactionId p
 	(void) parent;
 	(void) arg;
 	warden_check_wall("subtransaction_event");
+	warden_failures_watch();
 	if (unlikely(warden_telling_elsewhere) && event == SUBXACT_EVENT_ABORT_SUB)
 		warden_elsewhere_subtransaction_aborted(id);
 	if (event == SUBXACT_EVENT_START_SUB && warden_governed_known())

@@ -296,6 +296,7 @@ decide(QueryDesc *query, Pending *statement)
 
 	warden_pending_record();
 	check_plan_subject(plan);
+	warden_masked_errors_plan(plan);
 	warden_facts_begin(facts, GetCommandTagName(CreateCommandTag((Node *) plan)));
 	/* first: it looks into the catalogs, which may change what facts point to */
 	source_of(&statement->source, query);
@@ -406,6 +407,7 @@ start(QueryDesc *query, int eflags)
 			warden_pending_record();
 		warden_current_statement = parent;
 		warden_frame_failed(&frame);
+		warden_masked_error_rethrow();
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
@@ -578,6 +580,7 @@ warden_ExecutorRun(WARDEN_RUN_ARGS)
 	{
 		queryDesc->dest = dest;
 		fail(&here, execution);
+		warden_masked_error_rethrow();
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
@@ -615,6 +618,7 @@ warden_ExecutorFinish(QueryDesc *queryDesc)
 	PG_CATCH();
 	{
 		fail(&here, execution);
+		warden_masked_error_rethrow();
 		PG_RE_THROW();
 	}
 	PG_END_TRY();

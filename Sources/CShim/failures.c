@@ -49,8 +49,8 @@ error_memory(void)
 }
 
 /* A copy that lasts until the next one; NULL where there is no memory for it. */
-static ErrorData *
-error_at_hand(void)
+ErrorData *
+warden_error_at_hand(void)
 {
 	MemoryContext caller;
 	ErrorData  *error;
@@ -91,7 +91,7 @@ complete_with(WardenCompletion *completion, int sqlstate, const char *message)
 void
 warden_failure_completion(WardenCompletion *completion)
 {
-	ErrorData  *error = error_at_hand();
+	ErrorData  *error = warden_error_at_hand();
 
 	complete_with(completion, geterrcode(), error ? error->message : NULL);
 }
@@ -119,7 +119,7 @@ frame_sees_error(void *arg)
 
 	if (frame->recorded == NULL || !is_error_code(geterrcode()))
 		return;
-	error = error_at_hand();
+	error = warden_error_at_hand();
 	if (error == NULL)
 		return;
 	/* nobody catches it: this is the statement's end */
@@ -251,7 +251,8 @@ top_sees_error(void *arg)
 	ErrorData  *error;
 
 	(void) arg;
-	if (!is_error_code(geterrcode()) || !is_for_the_top() || (error = error_at_hand()) == NULL)
+	warden_masked_error_hide();
+	if (!is_error_code(geterrcode()) || !is_for_the_top() || (error = warden_error_at_hand()) == NULL)
 		return;
 	record_at_the_top(error);
 }
@@ -261,6 +262,7 @@ log_sees_error(ErrorData *error)
 {
 	if (error->elevel >= ERROR && is_for_the_top())
 		record_at_the_top(error);
+	warden_masked_error_log(error);
 	if (previous_log)
 		previous_log(error);
 }

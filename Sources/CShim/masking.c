@@ -93,15 +93,13 @@ masked_for_current_user(WardenRelation *relation, bool *masked)
 	return added;
 }
 
-/* Which of relation->masked does the session see masked? False where it sees all of them real. */
-bool
-warden_columns_masked(WardenRelation *relation, bool *masked)
+static bool
+masked_for_session(WardenRelation *relation, bool *masked)
 {
 	int64_t		count;
 	bool		owner;
 
-	/* foreign-key checks compare real values, whoever causes them */
-	if (relation->masked_count == 0 || InNoForceRLSOperation())
+	if (relation->masked_count == 0)
 		return false;
 	warden_session_refresh();
 	owner = has_privs_of_role(warden_session.role_oid, relation->owner);
@@ -114,6 +112,22 @@ warden_columns_masked(WardenRelation *relation, bool *masked)
 	if (InSecurityRestrictedOperation() && GetUserId() != warden_session.role_oid)
 		count += masked_for_current_user(relation, masked);
 	return count > 0;
+}
+
+/* Which of relation->masked does the session see masked? False where it sees all of them real. */
+bool
+warden_columns_masked(WardenRelation *relation, bool *masked)
+{
+	/* foreign-key checks compare real values, whoever causes them */
+	return !InNoForceRLSOperation() && masked_for_session(relation, masked);
+}
+
+bool
+warden_sees_masks_of(WardenRelation *relation)
+{
+	bool		masked[MaxHeapAttributeNumber];
+
+	return masked_for_session(relation, masked);
 }
 
 /* --- the masking expression of a column --- */

@@ -318,6 +318,7 @@ fill(WardenRelation *entry, HeapTuple tuple, List *ancestors)
 	entry->chunk = chunk;
 	entry->relkind = form->relkind;
 	entry->owner = form->relowner;
+	entry->row_security = form->relrowsecurity;
 	entry->object.catalog = RelationRelationId;
 	entry->object.oid = entry->oid;
 	entry->object.schema = form->relnamespace;

@@ -33,6 +33,7 @@ _PG_init(void)
 	warden_writer_register();
 	warden_audit_install();
 	warden_masking_install();
+	warden_masked_errors_install();
 	warden_running_install();
 	warden_executor_install();
 	warden_utility_install();

@@ -149,6 +149,7 @@ typedef struct WardenRelation
 	Oid			oid;			/* key */
 	bool		valid;
 	bool		maskable;		/* it or an ancestor has masks */
+	bool		row_security;
 	char		relkind;
 	Oid			owner;
 	WardenObject object;
@@ -505,6 +506,8 @@ extern WardenText warden_via(const RangeTblEntry *rte);
 
 /* --- masking.c --- */
 extern bool warden_columns_masked(WardenRelation *relation, bool *masked);
+/* Does the session see masks of some column, foreign-key checks and all else that compares real values aside? */
+extern bool warden_sees_masks_of(WardenRelation *relation);
 extern bool warden_anything_masked(void);
 /* Raises where the relation holds raw values of masked columns and the session sees masks. */
 extern void warden_refuse_statistics(const WardenRelation *relation);
@@ -840,9 +843,23 @@ extern void warden_refusal_told(void);
 extern void warden_failure_told(void);
 /* The error being handled, as a record tells it; the text lasts until the next error. */
 extern void warden_failure_completion(WardenCompletion *completion);
-/* Between transactions: sees to it that errors outside of every frame are seen. */
+/* The error being raised: a copy that lasts until the next one; NULL where there is no memory for it. */
+extern ErrorData *warden_error_at_hand(void);
+/* Between transactions and subtransactions: sees to it that errors outside of every frame are seen. */
 extern void warden_failures_watch(void);
 extern void warden_failures_install(void);
+
+/* --- masked_errors.c: real values in errors of sessions that see masks --- */
+/* A plan, a utility statement, is about to run: notes whether the server computes with such values. */
+extern void warden_masked_errors_plan(const PlannedStmt *plan);
+extern void warden_masked_errors_utility(const Node *utility);
+/* While an error is raised: takes the values out of it. */
+extern void warden_masked_error_hide(void);
+/* In a PG_CATCH block that ends by PG_RE_THROW: raises the error without its context, where that holds values. */
+extern void warden_masked_error_rethrow(void);
+/* The same on the way to the log and the client. */
+extern void warden_masked_error_log(ErrorData *error);
+extern void warden_masked_errors_install(void);
 
 /* --- loopback.c --- */
 extern void warden_loopback_install(void);

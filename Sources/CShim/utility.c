@@ -168,6 +168,7 @@ complete(UtilityCall *call, WardenRecorded *recorded, WardenReached *reached, Wa
 		warden_limited_now = around;
 		warden_reached_tell(reached, true);
 		warden_frame_failed(&frame);
+		warden_masked_error_rethrow();
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
@@ -259,6 +260,7 @@ governed_utility(UtilityCall *call)
 	warden_reached_begin(&reached, &recorded, &facts, 0, CurrentMemoryContext);
 	if (warden_any_masks)
 		warden_refuse_masked_ddl(call->pstmt->utilityStmt);
+	warden_masked_errors_utility(call->pstmt->utilityStmt);
 	if (IsA(call->pstmt->utilityStmt, CopyStmt))
 		call->pstmt = copy_through_query(call->pstmt, verdict.rows_left > 0);
 	warden_utility_now = call->pstmt->utilityStmt;
