@@ -76,7 +76,8 @@ extension ServerTests.MaskedErrorTests {
         """,
       "UPDATE shop.customers SET city = 'Bari' WHERE id > 0", "23505"),
     Failure(
-      "generated column", setup: "ALTER TABLE shop.customers ADD g int GENERATED ALWAYS AS "
+      "generated column",
+      setup: "ALTER TABLE shop.customers ADD g int GENERATED ALWAYS AS "
         + "(CASE WHEN city = 'Bari' THEN email::int END) STORED",
       "UPDATE shop.customers SET city = 'Bari' WHERE id = 1", "22P02"),
     Failure(
