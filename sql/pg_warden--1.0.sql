@@ -282,6 +282,11 @@ CREATE FUNCTION warden.mask_caught_row("column" "any", expression anyelement, co
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_caught_row';
 COMMENT ON FUNCTION warden.mask_caught_row IS 'What mask_caught becomes when a statement is planned';
 
+CREATE FUNCTION warden.mask_write_check(value anyelement, shown anyelement, null_for_null boolean, "column" text)
+    RETURNS anyelement LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_write_check';
+COMMENT ON FUNCTION warden.mask_write_check IS
+'In plans of masked subjects: the new value of a masked column, or an error where it is what the mask shows of the old one';
+
 CREATE FUNCTION warden.mask_never() RETURNS boolean
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_never';
 COMMENT ON FUNCTION warden.mask_never IS 'False; in plans, keeps the executor from evaluating what mask_caught_row does';

@@ -3,7 +3,7 @@
  * executed yet, every read of a masked relation becomes a read of a subquery: the relation's masking view, applied
  * as the server applies a view (its rewriter's ApplyRetrieveRule), with the permissions of the original reference.
  */
-#include "shim.h"
+#include "masking.h"
 
 #include "access/htup_details.h"
 #include "access/sysattr.h"
@@ -211,8 +211,8 @@ mask_source(const WardenRelation *relation, AttrNumber attno, const char *column
 	return InvalidOid;
 }
 
-static bool
-is_masked_for_session(const WardenRelation *relation, const bool *masked, AttrNumber attno)
+bool
+warden_column_is_masked(const WardenRelation *relation, const bool *masked, AttrNumber attno)
 {
 	for (int i = 0; i < relation->masked_count; i++)
 		if (relation->masked[i] == attno)
@@ -220,15 +220,15 @@ is_masked_for_session(const WardenRelation *relation, const bool *masked, AttrNu
 	return false;
 }
 
-static Node *
-column_expression(const WardenRelation *relation, const bool *masked, Form_pg_attribute attribute)
+Node *
+warden_masked_column(const WardenRelation *relation, const bool *masked, Form_pg_attribute attribute)
 {
 	Oid			source;
 
 	/* a dropped column keeps its place, so that attribute numbers stay what they are */
 	if (attribute->attisdropped)
 		return (Node *) makeNullConst(INT4OID, -1, InvalidOid);
-	if (!is_masked_for_session(relation, masked, attribute->attnum))
+	if (!warden_column_is_masked(relation, masked, attribute->attnum))
 		return (Node *) makeVar(1, attribute->attnum, attribute->atttypid, attribute->atttypmod,
 								attribute->attcollation, 0);
 	source = mask_source(relation, attribute->attnum, NameStr(attribute->attname));
@@ -247,7 +247,7 @@ target_list(const WardenRelation *relation, const bool *masked)
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(desc, i);
-		Node	   *expression = column_expression(relation, masked, attribute);
+		Node	   *expression = warden_masked_column(relation, masked, attribute);
 
 		list = lappend(list, makeTargetEntry((Expr *) expression, (AttrNumber) (i + 1),
 											 pstrdup(NameStr(attribute->attname)), false));
@@ -383,163 +383,6 @@ redirect(Query *query, Index rti, RangeTblEntry *rte, const WardenRelation *rela
 	rte->subquery = sub;
 }
 
-/* The query being planned, as the client or a function wrote it. */
-static struct
-{
-	const char *text;
-	WardenRedaction redaction;
-} planning;
-
-static void
-raise_masked_write(Query *query, const WardenRelation *relation, int16 column)
-{
-	WardenVerdict verdict;
-	WardenRecorded recorded = {.position = -1};
-	WardenFacts facts;
-	WardenSource source;
-
-	warden_facts_begin(&facts, GetCommandTagName(CreateCommandTag((Node *) query)));
-	(void) warden_facts_access(&facts, &relation->object, warden_command_class(query->commandType));
-	warden_source(&source, planning.text, query->stmt_location, query->stmt_len, query->queryId);
-	warden_redaction_apply(&source, &planning.redaction);
-	SWIFT(warden_masked_write(&relation->object, column, false, warden_texts(), &verdict));
-	warden_audit_start(&recorded, &facts, &verdict, &source);
-	warden_failure_told();
-	if (warden_facts_hide(&facts))
-		SWIFT(warden_masked_write(&relation->object, column, true, warden_texts(), &verdict));
-	warden_raise(&verdict);
-}
-
-/*
- * A relation that is changed cannot be a subquery. What the statement returns of it is masked in place; reading its
- * masked columns for anything else (conditions, new values, conflicts) is refused.
- */
-typedef struct ChangedRelation
-{
-	Index		rti;
-	int			level;
-	const WardenRelation *relation;
-	const bool *masked;
-	AttrNumber	read;			/* out: a masked column that is read; 0 = the whole row */
-} ChangedRelation;
-
-static bool
-is_var_of(Node *node, const ChangedRelation *changed)
-{
-	return IsA(node, Var) && ((Var *) node)->varno == (int) changed->rti &&
-		(int) ((Var *) node)->varlevelsup == changed->level;
-}
-
-static bool
-reads_masked(Node *node, ChangedRelation *changed)
-{
-	if (node == NULL)
-		return false;
-	if (is_var_of(node, changed))
-	{
-		changed->read = ((Var *) node)->varattno;
-		return changed->read == 0 || is_masked_for_session(changed->relation, changed->masked, changed->read);
-	}
-	if (IsA(node, Query))
-	{
-		bool		result;
-
-		changed->level++;
-		result = query_tree_walker((Query *) node, reads_masked, changed, 0);
-		changed->level--;
-		return result;
-	}
-	return expression_tree_walker(node, reads_masked, changed);
-}
-
-/* The mask of a column, or the column, as seen from `level` queries below the one that changes the relation. */
-static Node *
-returned_column(const ChangedRelation *changed, Form_pg_attribute attribute)
-{
-	Node	   *expression = column_expression(changed->relation, changed->masked, attribute);
-
-	ChangeVarNodes(expression, 1, (int) changed->rti, 0);
-	IncrementVarSublevelsUp(expression, changed->level, 0);
-	return expression;
-}
-
-static Node *
-returned_row(const ChangedRelation *changed, Var *var)
-{
-	Relation	rel = table_open(changed->relation->oid, NoLock);
-	TupleDesc	desc = RelationGetDescr(rel);
-	RowExpr    *row = makeNode(RowExpr);
-
-	for (int i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute attribute = TupleDescAttr(desc, i);
-
-		row->args = lappend(row->args, returned_column(changed, attribute));
-		row->colnames = lappend(row->colnames, makeString(pstrdup(NameStr(attribute->attname))));
-	}
-	row->row_typeid = var->vartype;
-	row->row_format = COERCE_IMPLICIT_CAST;
-	row->location = -1;
-	table_close(rel, NoLock);
-	return (Node *) row;
-}
-
-static Node *
-returned_var(const ChangedRelation *changed, Var *var)
-{
-	Relation	rel;
-	Node	   *expression;
-
-	if (var->varattno != 0 && !is_masked_for_session(changed->relation, changed->masked, var->varattno))
-		return (Node *) copyObject(var);
-	if (!WARDEN_VAR_IS_PLAIN(var))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("OLD and NEW of a table with masked columns are not returned to sessions that see masks"),
-				 errdetail("They would be returned with real values."),
-				 errhint("Name the columns without OLD and NEW in RETURNING: they are returned masked.")));
-	if (var->varattno == 0)
-		return returned_row(changed, var);
-	rel = table_open(changed->relation->oid, NoLock);
-	expression = returned_column(changed, TupleDescAttr(RelationGetDescr(rel), var->varattno - 1));
-	table_close(rel, NoLock);
-	return expression;
-}
-
-static Node *
-mask_returned(Node *node, ChangedRelation *changed)
-{
-	if (node == NULL)
-		return NULL;
-	if (is_var_of(node, changed))
-		return returned_var(changed, (Var *) node);
-	if (IsA(node, Query))
-	{
-		Node	   *result;
-
-		changed->level++;
-		result = (Node *) query_tree_mutator((Query *) node, mask_returned, changed, 0);
-		changed->level--;
-		return result;
-	}
-	return expression_tree_mutator(node, mask_returned, changed);
-}
-
-static void
-mask_changed_relation(Query *query, Index rti, const WardenRelation *relation, const bool *masked)
-{
-	ChangedRelation changed = {.rti = rti, .relation = relation, .masked = masked};
-	OnConflictExpr *conflict = query->onConflict;
-
-	if (reads_masked((Node *) query->targetList, &changed) || reads_masked((Node *) query->jointree, &changed) ||
-		reads_masked((Node *) query->mergeActionList, &changed) ||
-		reads_masked(WARDEN_MERGE_CONDITION(query), &changed) ||
-		(conflict && (reads_masked((Node *) conflict->onConflictSet, &changed) ||
-					  reads_masked(conflict->onConflictWhere, &changed))))
-		raise_masked_write(query, relation, changed.read);
-	query->returningList = (List *) mask_returned((Node *) query->returningList, &changed);
-}
-
 /* --- the walk --- */
 
 /* The body of one of our own masking views, read by its own name. */
@@ -622,11 +465,8 @@ redirect_relation(Query *query, Index rti, RangeTblEntry *rte, bool *maskable)
 	if (!relation->maskable)
 		return;
 	*maskable = true;
-	if (!warden_columns_masked(relation, masked))
-		return;
-	if (query->resultRelation == (int) rti)
-		mask_changed_relation(query, rti, relation, masked);
-	else
+	/* one that is changed is for warden_masked_writes */
+	if (query->resultRelation != (int) rti && warden_columns_masked(relation, masked))
 		redirect(query, rti, rte, relation, masked);
 }
 
@@ -711,9 +551,9 @@ plan_masked(Query *parse, const char *query_string, int cursor_options, ParamLis
 	if (warden_any_masks)
 	{
 		warden_session_refresh();
-		planning.text = query_string;
-		planning.redaction = *redaction;
 		(void) redirect_query((Node *) parse, &maskable);
+		if (maskable)
+			warden_masked_writes(parse, &(WardenPlanning) {query_string, *redaction});
 	}
 	/* parallel operations know no subtransactions */
 	if (warden_mask_needs_subtransaction)

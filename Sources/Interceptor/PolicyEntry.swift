@@ -209,10 +209,10 @@ public func warden_masked_columns(
 
 @c @implementation
 public func warden_masked_write(
-  _ relation: UnsafePointer<WardenObject>, _ column: Int16, _ hidden: Bool,
+  _ relation: UnsafePointer<WardenObject>, _ column: Int16, _ why: WardenMaskedWrite, _ hidden: Bool,
   _ texts: UnsafeMutablePointer<WardenBuffer>, _ verdict: UnsafeMutablePointer<WardenVerdict>
 ) {
-  let refusal = unsafe Refusal.maskedWrite(hidden ? nil : ObjectFacts(relation), column: column)
+  let refusal = unsafe MaskedWrite.refusal(why, hidden ? nil : ObjectFacts(relation), column: column)
   unsafe deliver(refusal, texts, verdict)
 }
 

@@ -77,28 +77,6 @@ enum Refusal {
     return verdict
   }
 
-  /// A write that would read a masked column; 0 stands for the whole row. nil: a relation that the subject may not see.
-  static func maskedWrite(_ relation: ObjectFacts?, column: Int16) -> Verdict {
-    let message: Message
-    if let relation, let columnName = relation.columnName(column) {
-      let name = relation.name.text.copy + [46] + columnName.copy
-      message = Message("reading the masked column %1$s to change data is blocked", name)
-    } else if let relation {
-      message = Message("reading the masked columns of %1$s to change data is blocked", relation.name.text.copy)
-    } else {
-      message = Message("reading masked columns of a table that you may not see to change data is blocked")
-    }
-    return Verdict(
-      refusedBy: nil, .insufficientPrivilege, message,
-      detail: Message(
-        "Conditions, new values and conflicts are decided by real values; their outcome would tell them."),
-      hint: Message(
-        """
-        Leave the column out of conditions and new values, or ask a member of warden_admin for an exemption: \
-        warden.exempt(subjects, targets).
-        """))
-  }
-
   private static func contradiction() -> Verdict {
     Verdict(
       refusedBy: nil, .internalError,

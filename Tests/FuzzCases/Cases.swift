@@ -80,7 +80,8 @@ private func seesMasks(_ choices: inout Choices, _ session: WardenSession) -> St
   guard total == (0..<columns.count).filter({ masked[$0] }).count else { return "masked columns: a wrong number" }
   var texts = choices.memory.buffer(choices.below(256))
   var verdict = WardenVerdict()
-  warden_masked_write(&object, choices.column(), choices.bool(), &texts, &verdict)
+  let why = WardenMaskedWrite(rawValue: UInt32(choices.below(4)))
+  warden_masked_write(&object, choices.column(), why, choices.bool(), &texts, &verdict)
   return complaint("masked write", texts, verdict, isRefused: true)
 }
 

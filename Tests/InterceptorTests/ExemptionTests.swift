@@ -77,15 +77,24 @@ extension PolicyTests {
       var relation = TestObject().row(arena)
       var texts = arena.buffer()
       var verdict = WardenVerdict()
-      warden_masked_write(&relation, 2, false, &texts, &verdict)
+      warden_masked_write(&relation, 2, WARDEN_MASKED_WRITE_READS, false, &texts, &verdict)
       #expect(Outcome(verdict).state == "42501")
       #expect(Outcome(verdict).action == WARDEN_ACTION_BLOCK)
       #expect(Outcome(verdict).message == "reading the masked column shop.orders.email to change data is blocked")
-      warden_masked_write(&relation, 0, false, &texts, &verdict)
+      warden_masked_write(&relation, 0, WARDEN_MASKED_WRITE_READS, false, &texts, &verdict)
       #expect(Outcome(verdict).message == "reading the masked columns of shop.orders to change data is blocked")
-      warden_masked_write(&relation, 2, true, &texts, &verdict)
+      warden_masked_write(&relation, 2, WARDEN_MASKED_WRITE_READS, true, &texts, &verdict)
       #expect(Outcome(verdict).state == "42501")
       #expect(Outcome(verdict).message?.contains("orders") == false)
+      for (why, message) in [
+        (WARDEN_MASKED_WRITE_CONFLICT, "ON CONFLICT over the masked column shop.orders.email is blocked"),
+        (WARDEN_MASKED_WRITE_STORES, "storing a masked value in the masked column shop.orders.email is blocked"),
+      ] {
+        warden_masked_write(&relation, 2, why, false, &texts, &verdict)
+        #expect(Outcome(verdict).message == message && Outcome(verdict).state == "42501")
+        warden_masked_write(&relation, 2, why, true, &texts, &verdict)
+        #expect(Outcome(verdict).message?.contains("orders") == false)
+      }
     }
 
     private func maskedColumns(_ scenario: Scenario) -> [Bool] {

@@ -195,11 +195,19 @@ int64_t		warden_masked_columns(const WardenSession *WARDEN_NONNULL session,
 								  const int16_t *WARDEN_NONNULL columns, int64_t count,
 								  bool *WARDEN_NONNULL masked);
 
+/* Why a change of a masked relation is refused. */
+typedef enum WardenMaskedWrite
+{
+	WARDEN_MASKED_WRITE_READS = 0,	/* a condition or a new value reads a masked column */
+	WARDEN_MASKED_WRITE_CONFLICT = 1,	/* ON CONFLICT asks whether a value of a masked column exists */
+	WARDEN_MASKED_WRITE_STORES = 2	/* a masked column is set to a masked value */
+} WardenMaskedWrite;
+
 /*
- * The refusal for a statement that would read masked columns to change data (42501). Always fills verdict with BLOCK.
- * `hidden` as in WardenAccess.
+ * The refusal for a statement that would read masked columns to change data, or store masked values (42501). Always
+ * fills verdict with BLOCK. `column` 0: the whole row. `hidden` as in WardenAccess.
  */
-void		warden_masked_write(const WardenObject *WARDEN_NONNULL relation, int16_t column, bool hidden,
-								WardenBuffer *WARDEN_NONNULL texts, WardenVerdict *WARDEN_NONNULL verdict);
+void		warden_masked_write(const WardenObject *WARDEN_NONNULL relation, int16_t column, WardenMaskedWrite why,
+								bool hidden, WardenBuffer *WARDEN_NONNULL texts, WardenVerdict *WARDEN_NONNULL verdict);
 
 #endif
