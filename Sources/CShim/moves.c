@@ -49,6 +49,7 @@ copy_of(const WardenObject *object)
 
 	*copy = *object;
 	copy->encoded = warden_text(NULL);
+	copy->unconcerned = 0;
 	copy->name_hash = 0;
 	copy->schema_hash = 0;
 	return copy;

@@ -365,17 +365,27 @@ build(WardenRelation *entry)
 	if (entry->maskable)
 		fill_masked(entry);
 	fill_labels(entry, has_children);
+	SWIFT_GET(entry->object.unconcerned, warden_policy_unconcerned(&entry->object));
 	entry->valid = before == invalidations;
 	return entry;
 }
 
+/* Entries never leave the table: those used last are found without a search. */
+#define RECENT 16
+
 WardenRelation *
 warden_relation(Oid relid)
 {
+	static WardenRelation *recent[RECENT];
+	WardenRelation **place = &recent[relid % RECENT];
 	bool		found;
-	WardenRelation *entry = hash_search(relation_table(), &relid, HASH_ENTER, &found);
+	WardenRelation *entry;
 	MemoryContext caller;
 
+	if (likely(*place != NULL && (*place)->oid == relid && (*place)->valid))
+		return *place;
+	entry = hash_search(relation_table(), &relid, HASH_ENTER, &found);
+	*place = entry;
 	if (!found)
 	{
 		entry->valid = false;

@@ -37,7 +37,7 @@ next_access(WardenFacts *facts)
 	if (facts->count == facts->room)
 	{
 		int			room = Max(4, facts->room * 2);
-		WardenAccess *larger = MemoryContextAllocZero(warden_statement_memory(), sizeof(WardenAccess) * room);
+		WardenAccess *larger = MemoryContextAlloc(warden_statement_memory(), sizeof(WardenAccess) * room);
 
 		if (facts->count > 0)
 			memcpy(larger, facts->accesses, sizeof(WardenAccess) * facts->count);

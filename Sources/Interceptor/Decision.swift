@@ -77,7 +77,9 @@ func judge(_ statement: StatementFacts, in session: SessionFacts, by policy: Pol
   var search = Search(session: session, policy: policy, tag: tag, rows: statement.rows)
   var decisive: Finding?
   for access in statement.accesses {
-    decisive = Finding.moreSevere(decisive, search.finding(on: access))
+    if tag != nil || access.classes & ~access.object.unconcerned != 0 {
+      decisive = Finding.moreSevere(decisive, search.finding(on: access))
+    }
     if let after = access.after { decisive = Finding.moreSevere(decisive, search.loss(of: access, after)) }
   }
   // Classes that no object is named for; a statement of no class at all can still be meant by its tag.
@@ -270,10 +272,10 @@ struct Search {
     consider(table.general, &act, isForSubject: false, asUser: true)
     guard !table.byRole.isEmpty else { return }
     for role in session.roleMemberships {
-      if let rules = table.byRole[role] { consider(rules, &act, isForSubject: true, asUser: false) }
+      if let rules = table.byRole.value(for: UInt64(role)) { consider(rules, &act, isForSubject: true, asUser: false) }
     }
     for role in session.userMemberships {
-      if let rules = table.byRole[role] { consider(rules, &act, isForSubject: true, asUser: true) }
+      if let rules = table.byRole.value(for: UInt64(role)) { consider(rules, &act, isForSubject: true, asUser: true) }
     }
   }
 

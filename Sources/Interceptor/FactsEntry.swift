@@ -48,6 +48,8 @@ import Contract
   /// Of its name, and of its schema's; 0 where they were not worked out.
   var nameHash: UInt64 { unsafe raw.pointee.name_hash }
   var schemaHash: UInt64 { unsafe raw.pointee.schema_hash }
+  /// Classes that no rule in force is about.
+  var unconcerned: WardenClasses { unsafe raw.pointee.unconcerned }
 
   func isAny(of wanted: WardenObjectFlags) -> Bool { flags & wanted != 0 }
 

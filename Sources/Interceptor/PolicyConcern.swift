@@ -24,6 +24,22 @@ extension PolicyIndex {
     return isAbout(schemaNames.table(for: schema), classes)
   }
 
+  /// The classes that no rule is about for the object.
+  func unconcerned(_ object: ObjectFacts) -> WardenClasses {
+    guard databaseNames.isEmpty else { return 0 }
+    var concerned = anyObject.classes
+    concerned |= table(catalog: object.catalog, oid: object.oid)?.classes ?? 0
+    for ancestor in object.ancestors { concerned |= table(catalog: Catalog.relation, oid: ancestor)?.classes ?? 0 }
+    concerned |= table(catalog: Catalog.schema, oid: object.schema)?.classes ?? 0
+    let byName = object.catalog == Catalog.function ? functionNames : relationNames
+    concerned |= byName.table(for: object.name)?.classes ?? 0
+    if !schemaNames.isEmpty, let schema = object.name.schema(isItself: object.catalog == Catalog.schema) {
+      concerned |= schemaNames.table(for: schema)?.classes ?? 0
+    }
+    // The labels of what becomes its child or parent may become its own.
+    return ~(concerned | labelled.classes)
+  }
+
   private func isAbout(_ table: RuleTable?, _ classes: WardenClasses) -> Bool {
     guard let table else { return false }
     return table.classes & classes != 0

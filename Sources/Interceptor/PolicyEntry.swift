@@ -75,6 +75,11 @@ public func warden_policy_names(
 }
 
 @c @implementation
+public func warden_policy_unconcerned(_ object: UnsafePointer<WardenObject>) -> WardenClasses {
+  unsafe policies.inForce?.unconcerned(ObjectFacts(object)) ?? 0
+}
+
+@c @implementation
 public func warden_object_hashes(_ object: UnsafeMutablePointer<WardenObject>) {
   let name = unsafe ObjectName(TextView(object.pointee.name))
   unsafe object.pointee.name_hash = NameTable.hash(name)

@@ -18,33 +18,18 @@ struct Rule {
 }
 
 /// Rules for one object, or for any, the highest rank first.
-struct RuleTable {
-  private(set) var classes: WardenClasses = 0
-  private(set) var hasTags = false
-  private(set) var general: [Rule] = []
+final class RuleTable {
+  let classes: WardenClasses
+  let hasTags: Bool
+  let general: [Rule]
   /// Rules for members of a role alone, so that guards for a thousand roles cost what those of one role cost.
-  private(set) var byRole: [UInt32: [Rule]] = [:]
+  let byRole: SortedTable<[Rule]>
 
-  mutating func add(_ rule: Rule, roles: [UInt32]?) {
-    note(rule)
-    guard let roles else {
-      general.append(rule)
-      return
-    }
-    for role in roles { byRole[role, default: []].append(rule) }
-  }
-
-  /// What the rule asks for counts, and the rule is not kept here.
-  mutating func note(_ rule: Rule) {
-    classes |= rule.classes
-    hasTags = hasTags || rule.hasTags
-  }
-
-  func sorted() -> RuleTable {
-    var table = self
-    table.general = RuleTable.sorted(general)
-    table.byRole = byRole.mapValues { RuleTable.sorted($0) }
-    return table
+  init(_ rules: CollectedRules) {
+    classes = rules.classes
+    hasTags = rules.hasTags
+    general = RuleTable.sorted(rules.general)
+    byRole = SortedTable(rules.byRole.mapValues { RuleTable.sorted($0) })
   }
 
   private static func sorted(_ rules: [Rule]) -> [Rule] {
@@ -52,29 +37,53 @@ struct RuleTable {
   }
 }
 
+/// What becomes a RuleTable when every rule is there.
+struct CollectedRules {
+  private(set) var classes: WardenClasses = 0
+  private(set) var hasTags = false
+  private(set) var general: [Rule] = []
+  private(set) var byRole: [UInt64: [Rule]] = [:]
+
+  mutating func add(_ rule: Rule, roles: [UInt32]?) {
+    note(rule)
+    guard let roles else {
+      general.append(rule)
+      return
+    }
+    for role in roles { byRole[UInt64(role), default: []].append(rule) }
+  }
+
+  /// What the rule asks for counts, and the rule is not kept here.
+  mutating func note(_ rule: Rule) {
+    classes |= rule.classes
+    hasTags = hasTags || rule.hasTags
+  }
+}
+
 /// Rules by the names of objects.
 struct NameTable {
-  private var buckets: [UInt64: [(name: [UInt8], table: RuleTable)]] = [:]
+  /// By the hash of the name.
+  private let buckets: SortedTable<[Entry]>
+
+  private struct Entry {
+    let name: [UInt8]
+    let table: RuleTable
+  }
+
+  init(_ rules: [[UInt8]: CollectedRules]) {
+    var buckets: [UInt64: [Entry]] = [:]
+    for (name, collected) in rules {
+      buckets[NameTable.hash(name), default: []].append(Entry(name: name, table: RuleTable(collected)))
+    }
+    self.buckets = SortedTable(buckets)
+  }
 
   var isEmpty: Bool { buckets.isEmpty }
-
-  mutating func add(_ name: [UInt8], _ rule: Rule, roles: [UInt32]?) {
-    var bucket = buckets[NameTable.hash(name)] ?? []
-    var table = RuleTable()
-    if let index = bucket.firstIndex(where: { $0.name == name }) { table = bucket.remove(at: index).table }
-    table.add(rule, roles: roles)
-    bucket.append((name, table))
-    buckets[NameTable.hash(name)] = bucket
-  }
-
-  mutating func sort() {
-    buckets = buckets.mapValues { bucket in bucket.map { ($0.name, $0.table.sorted()) } }
-  }
 
   /// The rules for the name `bytes` spell.
   /// `hash`: of that name, where it is known; else 0.
   func table(for bytes: some Sequence<UInt8>, hash: UInt64 = 0) -> RuleTable? {
-    guard let bucket = buckets[hash != 0 ? hash : NameTable.hash(bytes)] else { return nil }
+    guard let bucket = buckets.value(for: hash != 0 ? hash : NameTable.hash(bytes)) else { return nil }
     for entry in bucket where bytes.elementsEqual(entry.name) { return entry.table }
     return nil
   }
@@ -100,7 +109,7 @@ final class PolicyIndex {
   /// Command tags that some guard asks for.
   private let tags: [[UInt8]]
   let anyObject: RuleTable
-  private let byObject: [UInt64: RuleTable]
+  private let byObject: SortedTable<RuleTable>
   let relationNames: NameTable
   let functionNames: NameTable
   let schemaNames: NameTable
@@ -113,20 +122,19 @@ final class PolicyIndex {
   init(guards: [Guard], exemptions: [Exemption], labels: [[UInt8]]) {
     var builder = PolicyIndexBuilder()
     for (number, entry) in guards.enumerated() { builder.add(entry, number: number) }
-    builder.sort()
     self.guards = guards
     self.exemptions = exemptions
     self.labels = labels
     asked = builder.asked
     limited = builder.limited
     tags = builder.tags
-    anyObject = builder.anyObject
-    byObject = builder.byObject
-    relationNames = builder.relationNames
-    functionNames = builder.functionNames
-    schemaNames = builder.schemaNames
-    databaseNames = builder.databaseNames
-    labelled = builder.labelled
+    anyObject = RuleTable(builder.anyObject)
+    byObject = SortedTable(builder.byObject.mapValues { RuleTable($0) })
+    relationNames = NameTable(builder.relationNames)
+    functionNames = NameTable(builder.functionNames)
+    schemaNames = NameTable(builder.schemaNames)
+    databaseNames = NameTable(builder.databaseNames)
+    labelled = RuleTable(builder.labelled)
     byLabel = builder.byLabel(labels)
   }
 
@@ -136,7 +144,7 @@ final class PolicyIndex {
 
   /// The rules for an object of this catalog; of a schema: for everything in it.
   func table(catalog: UInt32, oid: UInt32) -> RuleTable? {
-    byObject[PolicyIndex.key(catalog: catalog, oid: oid)]
+    byObject.value(for: PolicyIndex.key(catalog: catalog, oid: oid))
   }
 
   /// The rules for columns that carry the label of this number.
@@ -159,14 +167,14 @@ private struct PolicyIndexBuilder {
   var asked: WardenClasses = 0
   var limited: WardenClasses = 0
   var tags: [[UInt8]] = []
-  var anyObject = RuleTable()
-  var byObject: [UInt64: RuleTable] = [:]
-  var relationNames = NameTable()
-  var functionNames = NameTable()
-  var schemaNames = NameTable()
-  var databaseNames = NameTable()
-  var labelled = RuleTable()
-  private var labelPatterns = NameTable()
+  var anyObject = CollectedRules()
+  var byObject: [UInt64: CollectedRules] = [:]
+  var relationNames: [[UInt8]: CollectedRules] = [:]
+  var functionNames: [[UInt8]: CollectedRules] = [:]
+  var schemaNames: [[UInt8]: CollectedRules] = [:]
+  var databaseNames: [[UInt8]: CollectedRules] = [:]
+  var labelled = CollectedRules()
+  private var labelPatterns: [[UInt8]: CollectedRules] = [:]
 
   mutating func add(_ entry: Guard, number: Int) {
     asked |= entry.statements.asked
@@ -182,20 +190,11 @@ private struct PolicyIndexBuilder {
     }
   }
 
-  mutating func sort() {
-    anyObject = anyObject.sorted()
-    byObject = byObject.mapValues { $0.sorted() }
-    relationNames.sort()
-    functionNames.sort()
-    schemaNames.sort()
-    databaseNames.sort()
-    labelPatterns.sort()
-  }
-
   func byLabel(_ labels: [[UInt8]]) -> [[RuleTable]] {
     guard !labelPatterns.isEmpty else { return [] }
+    let tables = NameTable(labelPatterns)
     return labels.map { label in
-      ColumnLabel.patterns(selecting: label).compactMap { labelPatterns.table(for: $0) }
+      ColumnLabel.patterns(selecting: label).compactMap { tables.table(for: $0) }
     }
   }
 
@@ -206,17 +205,17 @@ private struct PolicyIndexBuilder {
     guard object.oid == 0 || rule.action != WARDEN_ACTION_ALLOW else { return }
     switch object.kind {
     case .everything: break
-    case .database: databaseNames.add(object.name, rule, roles: roles)
-    case .schema: schemaNames.add(object.name, rule, roles: roles)
-    case .function: functionNames.add(object.name, rule, roles: roles)
-    case .relation, .column: relationNames.add(object.name, rule, roles: roles)
+    case .database: databaseNames[object.name, default: CollectedRules()].add(rule, roles: roles)
+    case .schema: schemaNames[object.name, default: CollectedRules()].add(rule, roles: roles)
+    case .function: functionNames[object.name, default: CollectedRules()].add(rule, roles: roles)
+    case .relation, .column: relationNames[object.name, default: CollectedRules()].add(rule, roles: roles)
     case .label:
-      labelPatterns.add(object.name, rule, roles: roles)
+      labelPatterns[object.name, default: CollectedRules()].add(rule, roles: roles)
       labelled.note(rule)
     }
   }
 
   private mutating func add(_ rule: Rule, _ catalog: UInt32, _ oid: UInt32, _ roles: [UInt32]?) {
-    byObject[PolicyIndex.key(catalog: catalog, oid: oid), default: RuleTable()].add(rule, roles: roles)
+    byObject[PolicyIndex.key(catalog: catalog, oid: oid), default: CollectedRules()].add(rule, roles: roles)
   }
 }

@@ -102,6 +102,7 @@ extension Choices {
     (object.labels, object.label_count) = (UnsafePointer(labels), labelCount)
     if bool() { object.encoded = encoded(object) }
     if bool() { warden_object_hashes(&object) }
+    if bool() { object.unconcerned = warden_policy_unconcerned(&object) }
     return object
   }
 

@@ -219,15 +219,21 @@ struct TestObject: Sendable {
   /// Those of columns, each with its number in the policy.
   var labels: [TestLabel] = []
 
-  func row(_ arena: Arena) -> WardenObject {
-    WardenObject(
+  /// `isKept`: as C keeps them of relations, with what the policy in force is worked out to be about.
+  func row(_ arena: Arena, isKept: Bool = false) -> WardenObject {
+    var object = WardenObject(
       catalog: catalog, oid: oid, schema: schema, flags: flags, kind: arena.text(kind), name: arena.text(name),
       ancestors: arena.array(ancestors), ancestor_count: Int64(ancestors.count),
       columns: arena.array(columns.map { arena.text($0) }), column_count: Int64(columns.count),
       encoded: WardenText(bytes: nil, length: 0),
       labels: arena.array(
         labels.map { WardenColumnLabel(number: $0.number, column: $0.column, label: arena.text($0.label)) }),
-      label_count: Int64(labels.count), name_hash: 0, schema_hash: 0)
+      label_count: Int64(labels.count), name_hash: 0, schema_hash: 0, unconcerned: 0)
+    if isKept {
+      warden_object_hashes(&object)
+      object.unconcerned = warden_policy_unconcerned(&object)
+    }
+    return object
   }
 }
 
@@ -250,9 +256,9 @@ struct TestAccess: Sendable {
   var updated: [Int16] = []
   var after: TestObject?
 
-  func row(_ arena: Arena) -> WardenAccess {
+  func row(_ arena: Arena, isKept: Bool = false) -> WardenAccess {
     WardenAccess(
-      object: arena.array([object.row(arena)])!, classes: classes,
+      object: arena.array([object.row(arena, isKept: isKept)])!, classes: classes,
       read_columns: arena.array(read), read_count: Int64(read.count),
       written_columns: arena.array(written), written_count: Int64(written.count),
       masked_columns: arena.array(masked), masked_count: Int64(masked.count),
@@ -321,18 +327,24 @@ struct TestStatement: Sendable {
   /// nil: it has not begun.
   var rows: TestRows?
 
-  func row(_ arena: Arena) -> WardenStatement {
+  func row(_ arena: Arena, isKept: Bool = false) -> WardenStatement {
     WardenStatement(
       classes: accesses.reduce(classes) { $0 | $1.classes }, command: arena.text(command),
-      accesses: arena.array(accesses.map { $0.row(arena) }), access_count: Int64(accesses.count),
+      accesses: arena.array(accesses.map { $0.row(arena, isKept: isKept) }), access_count: Int64(accesses.count),
       drops_extension: dropsExtension, rows: rows.flatMap { arena.array([$0.row(arena)]) })
   }
 
-  /// Decides by the policy in force.
+  /// Decides by the policy in force, whether C keeps the objects or not.
   func decide(_ session: TestSession = TestSession(), room: Int = 4096) -> Outcome {
+    let outcome = decide(session, room: room, isKept: false)
+    #expect(decide(session, room: room, isKept: true) == outcome)
+    return outcome
+  }
+
+  private func decide(_ session: TestSession, room: Int, isKept: Bool) -> Outcome {
     let arena = Arena()
     var who = session.row(arena)
-    var what = row(arena)
+    var what = row(arena, isKept: isKept)
     var texts = arena.buffer(room)
     var verdict = WardenVerdict()
     warden_decide(&who, &what, &texts, &verdict)

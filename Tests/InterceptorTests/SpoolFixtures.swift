@@ -60,7 +60,7 @@ final class Lender {
       catalog: 1259, oid: access.oid, schema: 2200, flags: 0, kind: text(access.kind), name: text(access.name),
       ancestors: nil, ancestor_count: 0, columns: list(access.columns.map { text($0) }),
       column_count: Int64(access.columns.count), encoded: text(nil), labels: nil, label_count: 0, name_hash: 0,
-      schema_hash: 0)
+      schema_hash: 0, unconcerned: 0)
     let labels = access.labels.enumerated().flatMap { number, entry in
       entry.columns.map { WardenColumnLabel(number: Int32(number), column: $0, label: text(entry.label)) }
     }

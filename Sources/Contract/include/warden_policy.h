@@ -143,6 +143,11 @@ WardenClasses warden_policy_limited(void);
  */
 bool		warden_policy_concerns(const WardenObject *WARDEN_NONNULL object, WardenClasses classes);
 
+/*
+ * The classes that no rule of the policy in force is about for the object, whoever acts: worked out once for an object that is kept, so
+ * that a statement which nothing is about costs no search. 0 where that cannot be told.
+ */
+WardenClasses warden_policy_unconcerned(const WardenObject *WARDEN_NONNULL object);
 /* The same of guards that name the very object; `by_schema`: or its schema. Not those on its ancestors, or on everything. */
 bool		warden_policy_names(const WardenObject *WARDEN_NONNULL object, WardenClasses classes, bool by_schema);
 

@@ -89,6 +89,8 @@ typedef struct WardenObject
 	/* of name, and of the schema in it, as warden_object_hashes made them; 0: worked out where they are needed */
 	uint64_t	name_hash;
 	uint64_t	schema_hash;
+	/* as warden_policy_unconcerned gave it, for the policy that is in force; 0: every rule is looked for */
+	WardenClasses unconcerned;
 } WardenObject;
 
 /* One object and what the statement does to it. */
