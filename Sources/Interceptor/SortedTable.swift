@@ -5,8 +5,8 @@ struct SortedTable<Value> {
 
   init(_ values: [UInt64: Value]) {
     let sorted = values.sorted { $0.key < $1.key }
-    keys = sorted.map(\.key)
-    self.values = sorted.map(\.value)
+    keys = sorted.map { $0.key }
+    self.values = sorted.map { $0.value }
   }
 
   var isEmpty: Bool { keys.isEmpty }
