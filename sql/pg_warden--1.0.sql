@@ -273,6 +273,24 @@ COMMENT ON FUNCTION warden.rotate_secret IS
 'Replaces the secret of keyed masks (hash, fake, noise): from its commit on every session sees other tokens, which do not '
 'match tokens that were shown or copied before';
 
+CREATE FUNCTION warden.mask_column_statistics(relation oid, attribute smallint) RETURNS boolean
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'warden_sql_mask_column_statistics';
+COMMENT ON FUNCTION warden.mask_column_statistics IS
+'True where the session may see the statistics of a column, or of an index; in plans, keeps those of masked columns from it';
+
+CREATE FUNCTION warden.mask_extended_statistics(statistics oid) RETURNS boolean
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'warden_sql_mask_extended_statistics';
+COMMENT ON FUNCTION warden.mask_extended_statistics IS 'The same for statistics of several columns';
+
+CREATE FUNCTION warden.mask_statement_text(process int, role oid, statement text) RETURNS text
+    LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'warden_sql_mask_statement_text';
+COMMENT ON FUNCTION warden.mask_statement_text IS
+'A statement as the session may see it: its own, and those of others where it sees no masks; in plans';
+
+CREATE FUNCTION warden.mask_backend_activity(backend int) RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'warden_sql_mask_backend_activity';
+COMMENT ON FUNCTION warden.mask_backend_activity IS 'pg_stat_get_backend_activity, with statements as the session may see them';
+
 CREATE FUNCTION warden.mask_caught(expression anyelement, constant anyelement) RETURNS anyelement
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_caught';
 COMMENT ON FUNCTION warden.mask_caught IS

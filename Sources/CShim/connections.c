@@ -278,6 +278,16 @@ decide_on_connect(void)
 	decide(&facts);
 }
 
+/* A session for logical replication decodes what it likes: there is no statement of it to be seen. */
+static void
+refuse_masked_replication(void)
+{
+	if (likely(MyBackendType != B_WAL_SENDER) || !OidIsValid(MyDatabaseId) || !policy_is_there())
+		return;
+	warden_session_refresh();
+	warden_masked_replication();
+}
+
 void
 warden_connection_established(void)
 {
@@ -286,6 +296,7 @@ warden_connection_established(void)
 	warden_connecting = false;
 	decide_on_connect();
 	decide_on_roads();
+	refuse_masked_replication();
 	established = true;
 	if (!recording())
 		return;

@@ -180,6 +180,8 @@ fill(WardenFunction *entry, HeapTuple tuple)
 		form->prolang != INTERNALlanguageId && form->prolang != ClanguageId;
 	entry->of_library = entry->object.schema != warden_catalog.schema && form->prolang != SQLlanguageId &&
 		form->prolang != INTERNALlanguageId && (form->prolang == ClanguageId || !warden_language_is_trusted(form->prolang));
+	entry->tells_statements = form->proretset && form->prolang == ClanguageId && warden_row_tells_statements(tuple);
+	entry->shows_pages = form->prolang == ClanguageId && warden_row_shows_pages(tuple);
 	entry->host = warden_host_function_row(entry->oid, tuple);
 	/* its name may be another now */
 	entry->policy = 0;

@@ -9,13 +9,6 @@
 #include "catalog/pg_proc.h"
 #include "utils/fmgroids.h"
 
-static bool
-decodes_changes(Oid function)
-{
-	return function == F_PG_LOGICAL_SLOT_GET_CHANGES || function == F_PG_LOGICAL_SLOT_PEEK_CHANGES ||
-		function == F_PG_LOGICAL_SLOT_GET_BINARY_CHANGES || function == F_PG_LOGICAL_SLOT_PEEK_BINARY_CHANGES;
-}
-
 /* Could a guard on functions be about this one, whoever calls it? Asked once per function and policy. */
 bool
 warden_function_guarded(Oid function)
@@ -76,12 +69,8 @@ warden_function_called(Oid function)
 {
 	WardenClasses classes;
 
-	if (function < FirstNormalObjectId && decodes_changes(function) && warden_any_masks && warden_anything_masked())
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("logical decoding is not open to sessions that see masked values"),
-				 errdetail("Changes are decoded with real values."),
-				 errhint("A member of warden_admin can exempt you with warden.exempt().")));
+	if (warden_any_masks)
+		warden_masked_call(function);
 	classes = classes_of(function);
 	if (warden_fast_path_call(function, classes | WARDEN_CLASS_FUNCTION))
 		return;

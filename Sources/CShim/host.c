@@ -106,6 +106,22 @@ library_of(HeapTuple tuple)
 }
 
 bool
+warden_row_tells_statements(HeapTuple tuple)
+{
+	static const char *const libraries[] = {"pg_stat_monitor", "pg_stat_statements"};
+
+	return is_in(library_of(tuple), libraries, lengthof(libraries));
+}
+
+bool
+warden_row_shows_pages(HeapTuple tuple)
+{
+	static const char *const libraries[] = {"pageinspect", "pg_dirtyread", "pg_walinspect"};
+
+	return is_in(library_of(tuple), libraries, lengthof(libraries));
+}
+
+bool
 warden_language_is_trusted(Oid language)
 {
 	HeapTuple	tuple = SearchSysCache1(LANGOID, ObjectIdGetDatum(language));

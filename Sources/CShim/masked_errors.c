@@ -1,11 +1,12 @@
 /*
  * Errors of sessions that see masks. The server's own errors repeat real values: "Key (email)=(…) already exists",
- * "Failing row contains (…)", invalid input syntax … of an expression that it computes from a stored row. Their texts are
- * replaced where the error is raised, by the last entry of the error context stack (failures.c): before an exception
- * handler, the log or the client reads them. Code, message, and the names of table, column and constraint stay.
+ * "Failing row contains (…)", invalid input syntax … of an expression that it computes from a stored row. Their texts
+ * are replaced where the error is raised, by the last entry of the error context stack (failures.c): before an
+ * exception handler, the log or the client reads them. Code, message, and the names of table, column and constraint
+ * stay.
  *
- * Inside an error no catalog is asked: that a session sees masks of what a statement changes, or reads past row security,
- * is noted when the statement starts, for the transaction. Deferred constraints speak at its end.
+ * Inside an error no catalog is asked: that a session sees masks of what a statement changes, or reads past row
+ * security, is noted when the statement starts, for the transaction. Deferred constraints speak at its end.
  */
 #include "shim.h"
 
@@ -109,8 +110,8 @@ warden_masked_errors_install(void)
 /* --- the error at hand --- */
 
 /*
- * Templates of messages of class 22 whose places hold no value. A message that is all place is a text that somebody wrote
- * for people: RAISE of a trigger, a message of ours.
+ * Templates of messages of class 22 whose places hold no value. A message that is all place is a text that somebody
+ * wrote for people: RAISE of a trigger, a message of ours.
  */
 static const char *const harmless[] = {
 	"%s",
@@ -150,7 +151,8 @@ static void
 hide_message(const ErrorData *error)
 {
 	if (error == NULL || may_hold_values(error->message_id))
-		errmsg_internal("%s", dgettext(TEXTDOMAIN, gettext_noop("a value does not fit the expression that is computed with it")));
+		errmsg_internal("%s", dgettext(TEXTDOMAIN,
+									   gettext_noop("a value does not fit the expression that is computed with it")));
 	internalerrquery(NULL);
 	internalerrposition(0);
 }
@@ -175,8 +177,8 @@ warden_masked_error_hide(void)
 }
 
 /*
- * The context of an error can be added to where it is raised, not taken away. That of json names the values around the bad
- * one.
+ * The context of an error can be added to where it is raised, not taken away. That of json names the values around
+ * the bad one.
  */
 static bool
 context_is_hidden(const ErrorData *error)

@@ -461,7 +461,8 @@ redirect_relation(Query *query, Index rti, RangeTblEntry *rte, bool *maskable)
 	relation = warden_relation(rte->relid);
 	if (relation == NULL)
 		return;
-	warden_refuse_statistics(relation);
+	if ((relation->object.flags & WARDEN_OBJECT_STATISTICS) && !warden_statistics_filter(query, rti, rte))
+		warden_refuse_statistics(relation);
 	if (!relation->maskable)
 		return;
 	*maskable = true;
@@ -482,6 +483,8 @@ redirect_range_table(Query *query, bool *maskable)
 
 		if (rte->rtekind == RTE_RELATION)
 			redirect_relation(query, (Index) rti, rte, maskable);
+		else if (rte->rtekind == RTE_FUNCTION)
+			warden_statements_hide(rte);
 		else if (rte->rtekind == RTE_SUBQUERY && is_mask_view_body(rte))
 			mark_mask_view_body(rte->subquery, maskable);
 		else if (rte->rtekind == RTE_SUBQUERY)
@@ -510,13 +513,29 @@ refuse_mask_call(FuncExpr *call)
 				 errhint("Read the masked table, or its view in schema warden_views.")));
 }
 
+static void
+look_at_call(FuncExpr *call, bool *maskable)
+{
+	refuse_mask_call(call);
+	warden_statement_of_backend(call);
+	if (unlikely(warden_tells_statements(call->funcid)))
+	{
+		/* planned for a session that sees no masks, it is planned again for one that does */
+		*maskable = true;
+		warden_statements_refuse(call->funcid);
+	}
+}
+
 static bool
 redirect_query(Node *node, bool *maskable)
 {
 	if (node == NULL)
 		return false;
 	if (IsA(node, FuncExpr))
-		refuse_mask_call((FuncExpr *) node);
+		look_at_call((FuncExpr *) node, maskable);
+	/* in FROM, their texts are hidden below */
+	if (IsA(node, RangeTblFunction) && warden_is_statements_call(((RangeTblFunction *) node)->funcexpr))
+		return redirect_query((Node *) ((FuncExpr *) ((RangeTblFunction *) node)->funcexpr)->args, maskable);
 	if (IsA(node, Query))
 	{
 		Query	   *query = (Query *) node;

@@ -34,6 +34,7 @@ _PG_init(void)
 	warden_audit_install();
 	warden_masking_install();
 	warden_masked_errors_install();
+	warden_masked_statistics_install();
 	warden_running_install();
 	warden_executor_install();
 	warden_utility_install();

@@ -190,6 +190,8 @@ typedef struct WardenFunction
 	bool		body_is_known;
 	bool		guarded;		/* some guard on functions could be about it, by the policy of that number */
 	uint64		policy;
+	bool		tells_statements;	/* those of other sessions */
+	bool		shows_pages;
 	bool		of_library;		/* its code may be a client of another server, or of this one */
 	WardenClasses host;			/* what calling it is besides, where it reaches the host */
 	WardenObject object;
@@ -217,6 +219,9 @@ extern WardenClasses warden_host_function_row(Oid function, HeapTuple tuple);
 extern WardenClasses warden_host_relation(Oid relid);
 /* Of a utility statement, beside what it does as a statement of its kind. */
 extern WardenClasses warden_host_utility(Node *stmt);
+/* Of a function in C: its library tells the statements of other sessions; shows pages of tables, or of the log. */
+extern bool warden_row_tells_statements(HeapTuple tuple);
+extern bool warden_row_shows_pages(HeapTuple tuple);
 extern bool warden_language_is_trusted(Oid language);
 extern bool warden_client_preloads(void);
 
@@ -860,6 +865,30 @@ extern void warden_masked_error_rethrow(void);
 /* The same on the way to the log and the client. */
 extern void warden_masked_error_log(ErrorData *error);
 extern void warden_masked_errors_install(void);
+
+/* --- masked_statistics.c --- */
+/* Statistics of a column, of a table or an index, of several columns: are they about what the session sees masked? */
+extern bool warden_column_statistics_hidden(Oid relid, AttrNumber attno);
+extern bool warden_extended_statistics_hidden(Oid statistics);
+extern void warden_masked_statistics_install(void);
+
+/* --- masked_catalogs.c: others' rows and statements in catalogs and monitoring --- */
+/* A reference to statistics is given a condition by which those of masked columns are left out; false where it cannot be. */
+extern bool warden_statistics_filter(Query *query, Index rti, RangeTblEntry *rte);
+/* A function in FROM that tells statements becomes a subquery that hides those of others. */
+extern void warden_statements_hide(RangeTblEntry *rte);
+extern bool warden_tells_statements(Oid function);
+extern bool warden_is_statements_call(const Node *call);
+/* Raises where the session sees masks and the function tells statements. */
+extern void warden_statements_refuse(Oid function);
+/* A call of pg_stat_get_backend_activity becomes one of ours. */
+extern void warden_statement_of_backend(FuncExpr *call);
+
+/* --- masked_calls.c --- */
+/* A function is about to be called: raises where it shows rows past every query and the session sees masks. */
+extern void warden_masked_call(Oid function);
+/* The same for a session that begins, for logical replication. */
+extern void warden_masked_replication(void);
 
 /* --- loopback.c --- */
 extern void warden_loopback_install(void);

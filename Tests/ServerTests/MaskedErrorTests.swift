@@ -54,7 +54,8 @@ extension ServerTests.MaskedErrorTests {
       "key referenced by what a cascade deletes",
       setup: """
         ALTER TABLE shop.orders DROP CONSTRAINT orders_customer_id_fkey;
-        CREATE TABLE shop.cities (name text PRIMARY KEY); INSERT INTO shop.cities SELECT DISTINCT city FROM shop.customers;
+        CREATE TABLE shop.cities (name text PRIMARY KEY);
+        INSERT INTO shop.cities SELECT DISTINCT city FROM shop.customers;
         ALTER TABLE shop.customers ADD FOREIGN KEY (city) REFERENCES shop.cities ON DELETE CASCADE;
         CREATE TABLE shop.letters (email text REFERENCES shop.customers (email));
         INSERT INTO shop.letters SELECT email FROM shop.customers
@@ -101,7 +102,8 @@ extension ServerTests.MaskedErrorTests {
     Failure(
       "trigger that casts",
       setup: """
-        CREATE FUNCTION shop.cast() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.age := OLD.email::int; RETURN NEW; END';
+        CREATE FUNCTION shop.cast() RETURNS trigger LANGUAGE plpgsql AS
+          'BEGIN NEW.age := OLD.email::int; RETURN NEW; END';
         CREATE TRIGGER t BEFORE UPDATE ON shop.customers FOR EACH ROW EXECUTE FUNCTION shop.cast()
         """, "UPDATE shop.customers SET city = 'Bari' WHERE id = 1", "22P02"),
   ]

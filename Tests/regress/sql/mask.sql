@@ -21,7 +21,7 @@ COPY people TO STDOUT;
 SELECT count(*) FROM people WHERE email = 'ann.smith@example.com';
 UPDATE people SET name = 'x' WHERE email = 'ann.smith@example.com';
 UPDATE people SET name = upper(name) WHERE id = 1;
-SELECT * FROM pg_stats WHERE tablename = 'people';
+SELECT count(*) FROM pg_stats WHERE tablename = 'people' AND attname IN ('email', 'name');
 RESET ROLE;
 SELECT * FROM people ORDER BY id;
 
