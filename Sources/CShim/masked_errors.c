@@ -1,6 +1,6 @@
 /*
  * Errors of sessions that see masks. The server's own errors repeat real values: "Key (email)=(…) already exists",
- * "Failing row contains (…)", invalid input syntax … of an expression that it computes from a stored row. Their texts
+ * "Failing row contains (…)", invalid input syntax … of an expression over a stored row. Their texts
  * are replaced where the error is raised, by the last entry of the error context stack (failures.c): before an
  * exception handler, the log or the client reads them. Code, message, and the names of table, column and constraint
  * stay.
