@@ -267,6 +267,186 @@ CREATE FUNCTION warden.mask_email(value text[]) RETURNS text[]
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_email_each';
 COMMENT ON FUNCTION warden.mask_email(text[]) IS 'The mask `email`, of each element';
 
+CREATE FUNCTION warden.mask_last4(value text) RETURNS text
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_last4';
+COMMENT ON FUNCTION warden.mask_last4(text) IS 'The mask `last4`: **** and the last four letters and digits of a value that has more than eight';
+
+CREATE FUNCTION warden.mask_last4(value text[]) RETURNS text[]
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_last4_each';
+COMMENT ON FUNCTION warden.mask_last4(text[]) IS 'The mask `last4`, of each element: **** and the last four letters and digits of a value that has more than eight';
+
+CREATE FUNCTION warden.mask_hash(value text, length int) RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_hash_text';
+COMMENT ON FUNCTION warden.mask_hash(text, int) IS 'The mask `hash`: a token that the value and the secret of the database determine';
+
+CREATE FUNCTION warden.mask_hash(value text[], length int) RETURNS text[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_hash_text_each';
+COMMENT ON FUNCTION warden.mask_hash(text[], int) IS 'The mask `hash`, of each element: a token that the value and the secret of the database determine';
+
+CREATE FUNCTION warden.mask_hash(value int8, width int) RETURNS int8
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_hash_integer';
+COMMENT ON FUNCTION warden.mask_hash(int8, int) IS 'The mask `hash`: a token that is not negative';
+
+CREATE FUNCTION warden.mask_hash(value int8[], width int) RETURNS int8[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_hash_integer_each';
+COMMENT ON FUNCTION warden.mask_hash(int8[], int) IS 'The mask `hash`, of each element: a token that is not negative';
+
+CREATE FUNCTION warden.mask_hash(value numeric, digits int) RETURNS numeric
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_hash_numeric';
+COMMENT ON FUNCTION warden.mask_hash(numeric, int) IS 'The mask `hash`: a token that is a positive whole number';
+
+CREATE FUNCTION warden.mask_hash(value numeric[], digits int) RETURNS numeric[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_hash_numeric_each';
+COMMENT ON FUNCTION warden.mask_hash(numeric[], int) IS 'The mask `hash`, of each element: a token that is a positive whole number';
+
+CREATE FUNCTION warden.mask_hash(value uuid) RETURNS uuid
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_hash_uuid';
+COMMENT ON FUNCTION warden.mask_hash(uuid) IS 'The mask `hash`: a UUID that the value and the secret of the database determine';
+
+CREATE FUNCTION warden.mask_hash(value uuid[]) RETURNS uuid[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_hash_uuid_each';
+COMMENT ON FUNCTION warden.mask_hash(uuid[]) IS 'The mask `hash`, of each element: a UUID that the value and the secret of the database determine';
+
+CREATE FUNCTION warden.mask_hash(value bytea) RETURNS bytea
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_hash_bytea';
+COMMENT ON FUNCTION warden.mask_hash(bytea) IS 'The mask `hash`: HMAC-SHA-256 with a key made from the secret of the database';
+
+CREATE FUNCTION warden.mask_hash(value bytea[]) RETURNS bytea[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_hash_bytea_each';
+COMMENT ON FUNCTION warden.mask_hash(bytea[]) IS 'The mask `hash`, of each element: HMAC-SHA-256 with a key made from the secret of the database';
+
+CREATE FUNCTION warden.mask_noise(value int8, percent int, width int) RETURNS int8
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_noise_integer';
+COMMENT ON FUNCTION warden.mask_noise(int8, int, int) IS 'The mask `noise`: the value moved by up to so many millionths of a percent';
+
+CREATE FUNCTION warden.mask_noise(value int8[], percent int, width int) RETURNS int8[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_noise_integer_each';
+COMMENT ON FUNCTION warden.mask_noise(int8[], int, int) IS 'The mask `noise`, of each element: the value moved by up to so many millionths of a percent';
+
+CREATE FUNCTION warden.mask_noise(value numeric, percent int, digits int) RETURNS numeric
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_noise_numeric';
+COMMENT ON FUNCTION warden.mask_noise(numeric, int, int) IS 'The mask `noise`: the value moved by up to so many millionths of a percent';
+
+CREATE FUNCTION warden.mask_noise(value numeric[], percent int, digits int) RETURNS numeric[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_noise_numeric_each';
+COMMENT ON FUNCTION warden.mask_noise(numeric[], int, int) IS 'The mask `noise`, of each element: the value moved by up to so many millionths of a percent';
+
+CREATE FUNCTION warden.mask_noise(value float8, percent int, width int) RETURNS float8
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_noise_float';
+COMMENT ON FUNCTION warden.mask_noise(float8, int, int) IS 'The mask `noise`: the value moved by up to so many millionths of a percent';
+
+CREATE FUNCTION warden.mask_noise(value float8[], percent int, width int) RETURNS float8[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_noise_float_each';
+COMMENT ON FUNCTION warden.mask_noise(float8[], int, int) IS 'The mask `noise`, of each element: the value moved by up to so many millionths of a percent';
+
+CREATE FUNCTION warden.mask_noise(value money, percent int) RETURNS money
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_noise_money';
+COMMENT ON FUNCTION warden.mask_noise(money, int) IS 'The mask `noise`: the value moved by up to so many millionths of a percent';
+
+CREATE FUNCTION warden.mask_noise(value money[], percent int) RETURNS money[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_noise_money_each';
+COMMENT ON FUNCTION warden.mask_noise(money[], int) IS 'The mask `noise`, of each element: the value moved by up to so many millionths of a percent';
+
+CREATE FUNCTION warden.mask_noise(value date, days int) RETURNS date
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_noise_date';
+COMMENT ON FUNCTION warden.mask_noise(date, int) IS 'The mask `noise`: the value moved by up to so many days';
+
+CREATE FUNCTION warden.mask_noise(value date[], days int) RETURNS date[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_noise_date_each';
+COMMENT ON FUNCTION warden.mask_noise(date[], int) IS 'The mask `noise`, of each element: the value moved by up to so many days';
+
+CREATE FUNCTION warden.mask_noise(value timestamp, days int) RETURNS timestamp
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_noise_timestamp';
+COMMENT ON FUNCTION warden.mask_noise(timestamp, int) IS 'The mask `noise`: the value moved by up to so many days';
+
+CREATE FUNCTION warden.mask_noise(value timestamp[], days int) RETURNS timestamp[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_noise_timestamp_each';
+COMMENT ON FUNCTION warden.mask_noise(timestamp[], int) IS 'The mask `noise`, of each element: the value moved by up to so many days';
+
+CREATE FUNCTION warden.mask_noise(value timestamptz, days int) RETURNS timestamptz
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_noise_timestamp';
+COMMENT ON FUNCTION warden.mask_noise(timestamptz, int) IS 'The mask `noise`: the value moved by up to so many days';
+
+CREATE FUNCTION warden.mask_noise(value timestamptz[], days int) RETURNS timestamptz[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_noise_timestamptz_each';
+COMMENT ON FUNCTION warden.mask_noise(timestamptz[], int) IS 'The mask `noise`, of each element: the value moved by up to so many days';
+
+CREATE FUNCTION warden.mask_round(value int8, step int8, width int) RETURNS int8
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_round_integer';
+COMMENT ON FUNCTION warden.mask_round(int8, int8, int) IS 'The mask `round`: the nearest multiple of step';
+
+CREATE FUNCTION warden.mask_round(value int8[], step int8, width int) RETURNS int8[]
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_round_integer_each';
+COMMENT ON FUNCTION warden.mask_round(int8[], int8, int) IS 'The mask `round`, of each element: the nearest multiple of step';
+
+CREATE FUNCTION warden.mask_round(value numeric, step numeric, digits int) RETURNS numeric
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_round_numeric';
+COMMENT ON FUNCTION warden.mask_round(numeric, numeric, int) IS 'The mask `round`: the nearest multiple of step';
+
+CREATE FUNCTION warden.mask_round(value numeric[], step numeric, digits int) RETURNS numeric[]
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_round_numeric_each';
+COMMENT ON FUNCTION warden.mask_round(numeric[], numeric, int) IS 'The mask `round`, of each element: the nearest multiple of step';
+
+CREATE FUNCTION warden.mask_round(value float8, step float8, width int) RETURNS float8
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_round_float';
+COMMENT ON FUNCTION warden.mask_round(float8, float8, int) IS 'The mask `round`: the nearest multiple of step';
+
+CREATE FUNCTION warden.mask_round(value float8[], step float8, width int) RETURNS float8[]
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_round_float_each';
+COMMENT ON FUNCTION warden.mask_round(float8[], float8, int) IS 'The mask `round`, of each element: the nearest multiple of step';
+
+CREATE FUNCTION warden.mask_round(value money, step money) RETURNS money
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_round_money';
+COMMENT ON FUNCTION warden.mask_round(money, money) IS 'The mask `round`: the nearest multiple of step';
+
+CREATE FUNCTION warden.mask_round(value money[], step money) RETURNS money[]
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_round_money_each';
+COMMENT ON FUNCTION warden.mask_round(money[], money) IS 'The mask `round`, of each element: the nearest multiple of step';
+
+CREATE FUNCTION warden.mask_round(value date, unit text) RETURNS date
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_round_date';
+COMMENT ON FUNCTION warden.mask_round(date, text) IS 'The mask `round`: when the unit began';
+
+CREATE FUNCTION warden.mask_round(value date[], unit text) RETURNS date[]
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_round_date_each';
+COMMENT ON FUNCTION warden.mask_round(date[], text) IS 'The mask `round`, of each element: when the unit began';
+
+CREATE FUNCTION warden.mask_round(value timestamp, unit text) RETURNS timestamp
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_round_timestamp';
+COMMENT ON FUNCTION warden.mask_round(timestamp, text) IS 'The mask `round`: when the unit began';
+
+CREATE FUNCTION warden.mask_round(value timestamp[], unit text) RETURNS timestamp[]
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_round_timestamp_each';
+COMMENT ON FUNCTION warden.mask_round(timestamp[], text) IS 'The mask `round`, of each element: when the unit began';
+
+CREATE FUNCTION warden.mask_round(value timestamptz, unit text) RETURNS timestamptz
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_round_timestamp';
+COMMENT ON FUNCTION warden.mask_round(timestamptz, text) IS 'The mask `round`: when the unit began, in UTC';
+
+CREATE FUNCTION warden.mask_round(value timestamptz[], unit text) RETURNS timestamptz[]
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_round_timestamptz_each';
+COMMENT ON FUNCTION warden.mask_round(timestamptz[], text) IS 'The mask `round`, of each element: when the unit began, in UTC';
+
+CREATE FUNCTION warden.mask_round(value time, unit text) RETURNS time
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_round_time';
+COMMENT ON FUNCTION warden.mask_round(time, text) IS 'The mask `round`: when the hour began';
+
+CREATE FUNCTION warden.mask_round(value time[], unit text) RETURNS time[]
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_round_time_each';
+COMMENT ON FUNCTION warden.mask_round(time[], text) IS 'The mask `round`, of each element: when the hour began';
+
+CREATE FUNCTION warden.mask_ip_prefix(value inet, v4 int, v6 int) RETURNS inet
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_ip_prefix';
+COMMENT ON FUNCTION warden.mask_ip_prefix(inet, int, int) IS 'The mask `ip_prefix`: the network of an address';
+
+CREATE FUNCTION warden.mask_ip_prefix(value inet[], v4 int, v6 int) RETURNS inet[]
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_ip_prefix_each';
+COMMENT ON FUNCTION warden.mask_ip_prefix(inet[], int, int) IS 'The mask `ip_prefix`, of each element: the network of an address';
+
+CREATE FUNCTION warden.mask_hash(value anyenum) RETURNS anyenum
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_hash_enum';
+COMMENT ON FUNCTION warden.mask_hash(anyenum) IS 'The mask `hash`: a label that the value and the secret of the database determine';
+
 CREATE FUNCTION warden.rotate_secret() RETURNS void
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'warden_sql_rotate_secret';
 COMMENT ON FUNCTION warden.rotate_secret IS

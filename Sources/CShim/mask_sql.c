@@ -27,6 +27,7 @@ PG_FUNCTION_INFO_V1(warden_sql_unmask);
 PG_FUNCTION_INFO_V1(warden_sql_masking_view);
 PG_FUNCTION_INFO_V1(warden_sql_mask_partial);
 PG_FUNCTION_INFO_V1(warden_sql_mask_email);
+PG_FUNCTION_INFO_V1(warden_sql_mask_last4);
 
 /* --- targets --- */
 
@@ -373,5 +374,18 @@ warden_sql_mask_email(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(finish_text(result, &out));
 }
 
+Datum
+warden_sql_mask_last4(PG_FUNCTION_ARGS)
+{
+	WardenText	value = datum_bytes(PG_GETARG_TEXT_PP(0));
+	/* four characters of four bytes, and what stands for the rest */
+	text	   *result = palloc(VARHDRSZ + 24);
+	WardenBuffer out = {(uint8_t *) VARDATA(result), 24, 0};
+
+	SWIFT(warden_mask_last4(value, encoding(), &out));
+	PG_RETURN_TEXT_P(finish_text(result, &out));
+}
+
 WARDEN_MASK_EACH(warden_sql_mask_partial, TEXTOID)
+WARDEN_MASK_EACH(warden_sql_mask_last4, TEXTOID)
 WARDEN_MASK_EACH(warden_sql_mask_email, TEXTOID)

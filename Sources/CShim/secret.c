@@ -264,3 +264,11 @@ warden_keyed_digest(const char *purpose, const uint8 *value, int64 length, uint8
 		load();
 	hmac(key_for(purpose), value, length, digest);
 }
+
+WardenText
+warden_mask_key(const char *purpose)
+{
+	if (unlikely(!is_current()))
+		load();
+	return (WardenText) {key_for(purpose), PG_SHA256_DIGEST_LENGTH};
+}

@@ -17,6 +17,7 @@
 #include "utils/rel.h"
 
 #include "warden_mask.h"
+#include "warden_mask_value.h"
 #include "warden_policy.h"
 #include "warden_spool.h"
 #include "warden_statement.h"
@@ -1062,6 +1063,8 @@ extern void warden_members_from_here(void);
  * included, until warden.rotate_secret(). Raises where there is no secret. Not inside of PG_TRY without rethrowing.
  */
 extern void warden_keyed_digest(const char *purpose, const uint8 *value, int64 length, uint8 digest[32]);
+/* The 32 bytes of the key for the purpose; valid until the next call here. For what Swift makes of a value at once. */
+extern WardenText warden_mask_key(const char *purpose);
 /* The table of the secret has changed. */
 extern void warden_secret_stale(void);
 

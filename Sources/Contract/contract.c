@@ -4,6 +4,7 @@
  */
 #include "warden_label_mask.h"
 #include "warden_mask.h"
+#include "warden_mask_value.h"
 #include "warden_policy.h"
 #include "warden_spool.h"
 #include "warden_statement.h"

@@ -4,13 +4,16 @@ import Contract
 enum MaskExpression {
   /// Writes it, of exactly the column's type.
   static func write(_ method: MaskMethod, for row: MaskRow, to writer: inout TextWriter) throws(PolicyError) {
-    guard !row.isDomain || method.isConstant else {
-      throw PolicyError(
-        .invalidParameter, "the result of the method need not fit the domain of column", row.target,
-        hint: "Use method redact or null.")
-    }
+    // What a domain does not take is not shown.
+    let mayFail = row.isDomain && !method.isConstant
+    if mayFail { writer.append("(warden.mask_caught(") }
     try method.write(row, &writer)
     writer.append("::")
+    writer.append(row.typeName)
+    guard mayFail else { return }
+    writer.append(", NULL::")
+    writer.append(row.typeName)
+    writer.append("))::")
     writer.append(row.typeName)
   }
 

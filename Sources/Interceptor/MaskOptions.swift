@@ -56,6 +56,21 @@ struct MaskOptions {
     return number
   }
 
+  /// A number above the lower bound, up to the upper one, in millionths; six decimals at most. Bounds up to 10^12.
+  func decimal(_ key: StaticString, _ range: ClosedRange<Int>) throws(PolicyError) -> Int? {
+    guard let value = try value(key) else { return nil }
+    guard let number = MaskOptions.millionths(value), number > range.lowerBound &* 1_000_000,
+      number <= range.upperBound &* 1_000_000
+    else {
+      throw MaskOptions.invalid(
+        key, value,
+        Message(
+          "Accepted: a number above %1$s, up to %2$s, of six decimals at most.", MaskOptions.digits(range.lowerBound),
+          MaskOptions.digits(range.upperBound)))
+    }
+    return number
+  }
+
   /// Which of the words it is.
   func word(_ key: StaticString, among words: [StaticString]) throws(PolicyError) -> StaticString? {
     guard let value = try value(key) else { return nil }
@@ -82,6 +97,29 @@ struct MaskOptions {
     for byte in text.bytes {
       guard byte >= 48, byte <= 57 else { return nil }
       number = number &* 10 &+ Int(byte & 15)
+    }
+    return number
+  }
+
+  private static func millionths(_ text: TextView) -> Int? {
+    var number = 0
+    var decimals: Int?
+    guard !text.isEmpty, text.count <= 19 else { return nil }
+    for byte in text.bytes {
+      if byte == 46, decimals == nil {
+        decimals = 0
+        continue
+      }
+      guard byte >= 48, byte <= 57, number < 1_000_000_000_000_000_000 / 10 else { return nil }
+      number = number &* 10 &+ Int(byte & 15)
+      decimals = decimals.map { $0 &+ 1 }
+    }
+    let missing = 6 &- (decimals ?? 0)
+    guard missing >= 0 else { return nil }
+    for _ in 0..<missing {
+      let (product, overflows) = number.multipliedReportingOverflow(by: 10)
+      guard !overflows else { return nil }
+      number = product
     }
     return number
   }
