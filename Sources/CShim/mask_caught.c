@@ -71,11 +71,12 @@ static bool is_impure(Node *node, void *context);
 static bool
 has_impure_constraint(Oid domain)
 {
-	DomainConstraintRef constraints;
+	/* the memory context keeps a pointer to it */
+	DomainConstraintRef *constraints = palloc(sizeof(DomainConstraintRef));
 	ListCell   *cell;
 
-	InitDomainConstraintRef(domain, &constraints, CurrentMemoryContext, false);
-	foreach(cell, constraints.constraints)
+	InitDomainConstraintRef(domain, constraints, CurrentMemoryContext, false);
+	foreach(cell, constraints->constraints)
 	{
 		DomainConstraintState *constraint = lfirst(cell);
 

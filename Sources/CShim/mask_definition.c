@@ -155,6 +155,24 @@ type_name_alone(Oid type)
 	return name;
 }
 
+static bool
+domain_is_not_null(Oid type)
+{
+	bool		not_null = false;
+
+	while (get_typtype(type) == TYPTYPE_DOMAIN)
+	{
+		HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+
+		if (!HeapTupleIsValid(tuple))
+			elog(ERROR, "pg_warden: type %u does not exist", type);
+		not_null |= ((Form_pg_type) GETSTRUCT(tuple))->typnotnull;
+		type = ((Form_pg_type) GETSTRUCT(tuple))->typbasetype;
+		ReleaseSysCache(tuple);
+	}
+	return not_null;
+}
+
 /* Of what is masked: the column's type, or its elements'. */
 static void
 fill_measures(WardenMaskDefinition *definition, Oid type, int32 typmod)
@@ -186,6 +204,7 @@ fill_type(WardenMaskDefinition *definition, Form_pg_attribute attribute)
 	definition->base_name = warden_text(base < FirstNormalObjectId ? type_name_alone(base) : "");
 	definition->type = kind_of(base);
 	definition->is_domain = base != attribute->atttypid;
+	definition->domain_not_null = domain_is_not_null(attribute->atttypid);
 	definition->not_null = attribute->attnotnull;
 	if (definition->type == WARDEN_TYPE_ARRAY)
 	{

@@ -343,6 +343,7 @@ struct MaskRow {
   /// In bits: of integers and floats.
   let width: Int
   let isDomain: Bool
+  let domainIsNotNull: Bool
   /// Equal values can differ in case.
   let foldsCase: Bool
   let isNotNull: Bool
@@ -367,6 +368,7 @@ struct MaskRow {
     unsafe scale = Int(row.scale)
     unsafe width = Int(row.width)
     unsafe isDomain = row.is_domain
+    unsafe domainIsNotNull = row.domain_not_null
     unsafe foldsCase = row.folds_case
     unsafe isNotNull = row.not_null
     unsafe isUnique = row.unique

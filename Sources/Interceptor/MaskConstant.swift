@@ -55,7 +55,7 @@ struct MaskConstant {
   }
 
   private static let others: [(type: StaticString, constant: StaticString)] = [
-    ("bit", "''"), ("varbit", "''"), ("xml", "'<redacted/>'"), ("tsvector", "''"), ("tsquery", "''"),
+    ("bit", "''"), ("varbit", "''"), ("xml", "'<redacted/>'"), ("tsvector", "''"), ("tsquery", "'redacted'"),
     ("macaddr", "'00:00:00:00:00:00'"), ("macaddr8", "'00:00:00:00:00:00:00:00'"), ("point", "'(0,0)'"),
     ("line", "'{1,0,0}'"), ("lseg", "'[(0,0),(0,0)]'"), ("box", "'(0,0),(0,0)'"), ("path", "'((0,0))'"),
     ("polygon", "'((0,0))'"), ("circle", "'<(0,0),0>'"), ("pg_lsn", "'0/0'"), ("int4range", "'empty'"),

@@ -11,7 +11,13 @@ enum MaskExpression {
     writer.append("::")
     writer.append(row.typeName)
     guard mayFail else { return }
-    writer.append(", NULL::")
+    writer.append(", ")
+    if row.domainIsNotNull, let constant = MaskConstant(row), !constant.isEnum {
+      writer.append(constant.literal)
+    } else {
+      writer.append("NULL")
+    }
+    writer.append("::")
     writer.append(row.typeName)
     writer.append("))::")
     writer.append(row.typeName)

@@ -85,10 +85,12 @@ enum MaskHash {
 
   /// Of citext, equal values have one token: folded as its own comparison folds them.
   fileprivate static func writeText(_ row: MaskRow, _ writer: inout TextWriter) {
-    guard row.foldsCase, !row.isArray else { return row.writeValue(as: "text", to: &writer) }
+    guard row.foldsCase else { return row.writeValue(as: "text", to: &writer) }
     writer.append("pg_catalog.lower(")
-    row.writeValue(as: "text", to: &writer)
-    writer.append(" COLLATE pg_catalog.\"default\")")
+    writer.append(row.column)
+    // Of an array the whole of what is written: braces, commas and quotes have no case.
+    writer.append("::pg_catalog.text COLLATE pg_catalog.\"default\")")
+    if row.isArray { writer.append("::pg_catalog.text[]") }
   }
 
   /// Five bits a character; no letters that are taken for digits.

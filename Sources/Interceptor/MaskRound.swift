@@ -83,8 +83,9 @@ enum MaskRound {
     row.writeValue(as: type, to: &writer)
     writer.append(", ")
     writer.append(number: step / 1_000_000)
-    writer.append(".")
-    for digit in MaskOptions.digits(step % 1_000_000 &+ 1_000_000).dropFirst() { writer.append(digit) }
+    var decimals = Array(MaskOptions.digits(step % 1_000_000 &+ 1_000_000).dropFirst())
+    while decimals.last == 48 { decimals.removeLast() }
+    if !decimals.isEmpty { writer.append([46] + decimals) }
     writer.append(cast)
   }
 

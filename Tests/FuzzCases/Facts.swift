@@ -183,6 +183,7 @@ extension Choices {
     mask.scale = int32()
     mask.width = int32()
     mask.folds_case = bool()
+    mask.domain_not_null = bool()
     mask.not_null = bool()
     mask.unique = bool()
     mask.is_domain = bool()

@@ -18,6 +18,7 @@ import Testing
     var width: Int32 = 32
     var foldsCase = false
     var isNotNull = false
+    var domainIsNotNull = false
     var isUnique = false
     var column = "email"
     var room = 1024
@@ -31,7 +32,7 @@ import Testing
         option_count: Int64(options.count), column: arena.text(column), type_name: arena.text(typeName),
         base_name: arena.text(baseName), type: type, element: element ?? type, max_characters: maxCharacters,
         precision: precision, scale: scale, width: width, folds_case: foldsCase, is_domain: isDomain,
-        not_null: isNotNull, unique: isUnique)
+        domain_not_null: domainIsNotNull, not_null: isNotNull, unique: isUnique)
       var (expression, name, texts) = (arena.buffer(room), arena.buffer(), arena.buffer())
       var verdict = WardenVerdict()
       let isValid = warden_mask_expression(&definition, &expression, &name, &texts, &verdict)
@@ -104,6 +105,12 @@ import Testing
       definition: Definition(method: "partial", options: [("fill", #"o'\'"#)]),
       expression: #"(warden.mask_partial(email::pg_catalog.text, 0, 0, E'o''\\'''))::text"#, method: "partial"),
     Valid(
+      definition: Definition(method: "email", typeName: "shop.address", isDomain: true),
+      expression: """
+        (warden.mask_caught((warden.mask_email(email::pg_catalog.text))::shop.address, \
+        NULL::shop.address))::shop.address
+        """, method: "email"),
+    Valid(
       definition: Definition(method: "email", typeName: "citext"),
       expression: "(warden.mask_email(email::pg_catalog.text))::citext", method: "email"),
   ])
@@ -134,9 +141,6 @@ import Testing
     Invalid(
       definition: Definition(method: "partial", type: WARDEN_TYPE_INTEGER, typeName: "integer"), state: "22023",
       message: "method partial is not for the type", hint: "It takes text. Methods for this column: redact, null"),
-    Invalid(
-      definition: Definition(method: "email", isDomain: true), state: "22023", message: "domain", hint: "redact or null"
-    ),
     Invalid(definition: Definition(method: "redact", options: [("fill", "x")]), state: "22023", message: #""fill""#),
     Invalid(definition: Definition(options: [("fill", "x")]), state: "22023", message: #""fill""#),
     Invalid(

@@ -52,6 +52,7 @@ typedef struct WardenMaskDefinition
 	bool		folds_case;		/* citext: values that differ in case are equal */
 	/* of the column: */
 	bool		is_domain;		/* it, or the elements of its array */
+	bool		domain_not_null;	/* the column's domain, or one that it is over, is NOT NULL */
 	bool		not_null;
 	bool		unique;			/* on its own, by a constraint or an index */
 } WardenMaskDefinition;
