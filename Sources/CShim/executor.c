@@ -297,6 +297,8 @@ decide(QueryDesc *query, Pending *statement)
 	warden_pending_record();
 	check_plan_subject(plan);
 	warden_masked_errors_plan(plan);
+	/* before facts are gathered, which it may change; after the check, since it may mask what the plan reads */
+	warden_copies_start(query);
 	warden_facts_begin(facts, GetCommandTagName(CreateCommandTag((Node *) plan)));
 	/* first: it looks into the catalogs, which may change what facts point to */
 	source_of(&statement->source, query);

@@ -132,6 +132,9 @@ warden_sql_label(PG_FUNCTION_ARGS)
 	warden_internal_run(store_label, &work);
 	labels_changed(work.target.relation);
 	warden_audit_event(WARDEN_EVENT_POLICY, psprintf("label %s: %s", work.target.text, text_to_cstring(work.label)));
+	/* the labels as they are now */
+	(void) warden_governed();
+	warden_derive_dependents(work.target.relation);
 	PG_RETURN_VOID();
 }
 

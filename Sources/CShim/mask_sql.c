@@ -199,6 +199,7 @@ mask_column(const char *target, const char *method, Jsonb *options)
 	find_labels(&work);
 	warden_internal_run(store_mask, &work);
 	masks_changed(work.target.relation);
+	warden_derive_dependents(work.target.relation);
 	return work.chosen;
 }
 

@@ -3,6 +3,7 @@
  * executed yet, every read of a masked relation becomes a read of a subquery: the relation's masking view, applied
  * as the server applies a view (its rewriter's ApplyRetrieveRule), with the permissions of the original reference.
  */
+#include "lineage.h"
 #include "masking.h"
 
 #include "access/htup_details.h"
@@ -209,6 +210,16 @@ mask_source(const WardenRelation *relation, AttrNumber attno, const char *column
 				warden_masks[i].column == get_attnum(warden_masks[i].relation, column))
 				return warden_masks[i].relation;
 	return InvalidOid;
+}
+
+WardenMaskEntry
+warden_mask_of_column(Oid relid, AttrNumber attno)
+{
+	WardenRelation *relation = warden_relation(relid);
+	char	   *column = warden_column_name(relid, attno);
+	Oid			source = relation != NULL && column != NULL ? mask_source(relation, attno, column) : InvalidOid;
+
+	return (WardenMaskEntry) {.relation = source, .column = OidIsValid(source) ? get_attnum(source, column) : 0};
 }
 
 bool
@@ -563,9 +574,12 @@ plan_masked(Query *parse, const char *query_string, int cursor_options, ParamLis
 			const WardenRedaction *redaction)
 {
 	PlannedStmt *plan;
+	List	   *inflows;
 	bool		maskable = false;
 
 	warden_via_stamp(parse);
+	/* before it is redirected: what a session sees masked cannot be told from a column afterwards */
+	inflows = warden_inflows_planned(parse, params);
 	warden_mask_needs_subtransaction = false;
 	if (warden_any_masks)
 	{
@@ -578,6 +592,7 @@ plan_masked(Query *parse, const char *query_string, int cursor_options, ParamLis
 	if (warden_mask_needs_subtransaction)
 		cursor_options &= ~CURSOR_OPT_PARALLEL_OK;
 	plan = pass_to_planner(parse, query_string, cursor_options, params);
+	warden_inflows_note(plan, inflows);
 	warden_redaction_note(plan, redaction);
 	/* the plan cache plans again for another role */
 	if (maskable)

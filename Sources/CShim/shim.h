@@ -487,7 +487,9 @@ typedef enum WardenStamp
 	/* what the statement reached the relation through: kind and OID */
 	WARDEN_STAMP_VIA = 'v',
 	/* values of the statement that are not to be stored */
-	WARDEN_STAMP_REDACTED = 'r'
+	WARDEN_STAMP_REDACTED = 'r',
+	/* what a plan's changes store of masked and labelled columns */
+	WARDEN_STAMP_INFLOWS = 'f'
 } WardenStamp;
 
 #define WARDEN_STAMP_MASKING_VIEW "view"
@@ -514,6 +516,8 @@ extern WardenText warden_via(const RangeTblEntry *rte);
 extern bool warden_columns_masked(WardenRelation *relation, bool *masked);
 /* Does the session see masks of some column, foreign-key checks and all else that compares real values aside? */
 extern bool warden_sees_masks_of(WardenRelation *relation);
+/* Whose mask holds for the column: its own relation's, or an ancestor's; relation InvalidOid where it has none. */
+extern WardenMaskEntry warden_mask_of_column(Oid relid, AttrNumber attno);
 extern bool warden_anything_masked(void);
 /* Raises where the relation holds raw values of masked columns and the session sees masks. */
 extern void warden_refuse_statistics(const WardenRelation *relation);
@@ -1099,5 +1103,26 @@ extern void warden_masks_keep(List *leavers);
 extern void warden_masks_follow_labels(Oid relid);
 /* A utility statement has been executed that may have changed columns, or who inherits from whom. */
 extern void warden_masks_follow_utility(Node *utility);
+
+/* --- copies.c: what is made of masked and labelled columns gets their labels and masks --- */
+
+/* The plan is about to be executed. */
+extern void warden_copies_start(QueryDesc *query);
+
+/* A utility statement that makes a table of a query, or columns of others; what is found before it is executed. */
+typedef struct WardenCopy
+{
+	CreateTableAsStmt *created; /* NULL: it makes none */
+	Oid			altered;		/* a table whose columns may be computed of others of its */
+	List	   *inflows;
+} WardenCopy;
+
+extern void warden_copy_begin(WardenCopy *copy, Node *utility);
+/* It has been executed. */
+extern void warden_copy_end(WardenCopy *copy);
+
+/* --- derived_dependents.c --- */
+/* The labels or masks of the relation have changed: generated columns and materialized views made of it follow. */
+extern void warden_derive_dependents(Oid relid);
 
 #endif

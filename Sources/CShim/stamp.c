@@ -35,7 +35,7 @@ warden_stamp_find(const RangeTblEntry *rte, WardenStamp stamp, int *length)
 void
 warden_stamp_set(RangeTblEntry *rte, WardenStamp stamp, const char *value)
 {
-	static const WardenStamp all[] = {WARDEN_STAMP_MASK, WARDEN_STAMP_VIA, WARDEN_STAMP_REDACTED};
+	static const WardenStamp all[] = {WARDEN_STAMP_MASK, WARDEN_STAMP_VIA, WARDEN_STAMP_REDACTED, WARDEN_STAMP_INFLOWS};
 	StringInfoData text;
 
 	/* the name of a CTE is what finds it */

@@ -271,12 +271,15 @@ governed_utility(UtilityCall *call)
 	{
 		List	   *views = warden_mask_views_aside(call->pstmt->utilityStmt);
 		List	   *leavers = warden_masks_leaving(call->pstmt->utilityStmt);
+		WardenCopy	copy;
 
+		warden_copy_begin(&copy, call->pstmt->utilityStmt);
 		complete(call, &recorded, &reached, limited);
 		warden_mask_views_restore(views);
 		warden_masks_keep(leavers);
 		warden_labels_follow(call->pstmt->utilityStmt);
 		warden_masks_follow_utility(call->pstmt->utilityStmt);
+		warden_copy_end(&copy);
 	}
 	PG_FINALLY();
 	{

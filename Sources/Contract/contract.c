@@ -3,6 +3,7 @@
  * by the compiler.
  */
 #include "warden_label_mask.h"
+#include "warden_lineage.h"
 #include "warden_mask.h"
 #include "warden_mask_value.h"
 #include "warden_policy.h"

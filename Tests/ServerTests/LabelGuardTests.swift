@@ -362,7 +362,7 @@ extension ServerTests.LabelGuardTests {
     }
   }
 
-  @Test func copiesDoNotInherit() throws {
+  @Test func copiesOfRowsInherit() throws {
     let owner = try shop.connect("shop_owner")
     try owner.query(
       """
@@ -370,7 +370,8 @@ extension ServerTests.LabelGuardTests {
       CREATE TABLE shop.copied AS SELECT * FROM shop.customers
       """)
     #expect(try labels(of: "SELECT * FROM shop.likeness", on: owner) == nil)
-    #expect(try labels(of: "SELECT * FROM shop.copied", on: owner) == nil)
+    let copied = try labels(of: "SELECT * FROM shop.copied", on: owner)
+    #expect(try copied != nil && copied == labels(of: "SELECT * FROM shop.customers", on: owner))
   }
 
   @Test func childrenInheritAndKeepThem() throws {
