@@ -30,6 +30,8 @@ typedef struct Execution
 
 static Execution *executions = NULL;
 
+int			warden_execution_depth = 0;
+
 static ExecutorStart_hook_type previous_start = NULL;
 static ExecutorRun_hook_type previous_run = NULL;
 static ExecutorFinish_hook_type previous_finish = NULL;
@@ -465,6 +467,7 @@ typedef struct ExecutionFrame
 	uint64		parent;
 	WardenReached *outer;
 	WardenLimited *limited;		/* the one around it */
+	int			depth;
 	ForeignKeyMark mark;
 } ExecutionFrame;
 
@@ -480,6 +483,7 @@ go_in(ExecutionFrame *here, Execution *execution, const QueryDesc *query)
 	here->parent = warden_current_statement;
 	here->outer = warden_reached_now;
 	here->limited = warden_limited_now;
+	here->depth = warden_execution_depth++;
 	lift_mark(&here->mark);
 	if (execution != NULL && execution->limited != NULL)
 		warden_limited_enter(execution->limited);
@@ -499,6 +503,7 @@ come_out(const ExecutionFrame *here)
 	warden_current_statement = here->parent;
 	warden_reached_now = here->outer;
 	warden_limited_now = here->limited;
+	warden_execution_depth = here->depth;
 }
 
 static void

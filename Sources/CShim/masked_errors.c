@@ -20,6 +20,9 @@
 /* The server computes with real values that the session is not to see, in this transaction. */
 static bool real_values = false;
 
+/* Of the error that was raised last, the message is hidden, and its context is to be. */
+static bool context_hidden = false;
+
 /* --- what is noted --- */
 
 static bool
@@ -157,49 +160,65 @@ hide_message(const ErrorData *error)
 	internalerrposition(0);
 }
 
+/*
+ * Errors of class 22 are about values. So are those, of a plan that runs, that look for something by a name: casts to
+ * regclass and the like, parsers of search expressions.
+ */
+static bool
+is_about_a_value(int sqlstate)
+{
+	switch (sqlstate)
+	{
+		case ERRCODE_SYNTAX_ERROR:
+		case ERRCODE_INVALID_NAME:
+		case ERRCODE_INVALID_SCHEMA_NAME:
+		case ERRCODE_UNDEFINED_COLUMN:
+		case ERRCODE_UNDEFINED_FUNCTION:
+		case ERRCODE_UNDEFINED_OBJECT:
+		case ERRCODE_UNDEFINED_TABLE:
+			return warden_execution_depth > 0;
+		default:
+			return ERRCODE_TO_CATEGORY(sqlstate) == ERRCODE_DATA_EXCEPTION;
+	}
+}
+
 void
 warden_masked_error_hide(void)
 {
 	int			category;
 
+	context_hidden = false;
 	if (likely(!real_values))
 		return;
 	category = ERRCODE_TO_CATEGORY(geterrcode());
 	if (category == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION || category == ERRCODE_WITH_CHECK_OPTION_VIOLATION)
 		hide_details(warden_error_at_hand());
-	else if (category == ERRCODE_DATA_EXCEPTION && !is_about_own_text())
+	else if (is_about_a_value(geterrcode()) && !is_about_own_text())
 	{
 		const ErrorData *error = warden_error_at_hand();
 
 		hide_details(error);
 		hide_message(error);
+		context_hidden = true;
 	}
 }
 
 /*
- * The context of an error can be added to where it is raised, not taken away. That of json names the values around
- * the bad one.
+ * The context of an error can be added to where it is raised, not taken away. That of json names the values around the
+ * bad one, that of a statement made of values the statement.
  */
-static bool
-context_is_hidden(const ErrorData *error)
-{
-	return real_values && error->context != NULL && ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_DATA_EXCEPTION &&
-		(error->cursorpos == 0 || error->internalpos > 0);
-}
-
 void
 warden_masked_error_rethrow(void)
 {
 	MemoryContext caller;
 	ErrorData  *error;
 
-	if (likely(!real_values) || ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_DATA_EXCEPTION)
+	if (likely(!context_hidden))
 		return;
+	context_hidden = false;
 	caller = MemoryContextSwitchTo(TopTransactionContext);
 	error = CopyErrorData();
 	MemoryContextSwitchTo(caller);
-	if (!context_is_hidden(error))
-		return;
 	FlushErrorState();
 	error->context = NULL;
 	ReThrowError(error);
@@ -208,6 +227,6 @@ warden_masked_error_rethrow(void)
 void
 warden_masked_error_log(ErrorData *error)
 {
-	if (context_is_hidden(error))
+	if (unlikely(context_hidden) && error->elevel >= ERROR)
 		error->context = NULL;
 }

@@ -456,6 +456,8 @@ extern void warden_access_install(void);
  * anything. Whatever makes facts of its own has it recorded first.
  */
 extern void warden_pending_record(void);
+/* executor.c: how many plans are running, one inside the other */
+extern int	warden_execution_depth;
 /* True where the function is one of a statement that is about to be recorded. */
 extern bool warden_pending_function(Oid function);
 /* access.c: decides on what a statement reaches; a refusal is recorded and raised */

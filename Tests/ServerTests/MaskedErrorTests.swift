@@ -100,6 +100,17 @@ extension ServerTests.MaskedErrorTests {
         CREATE POLICY p ON shop.customers USING (id > 0 AND email::int > 0)
         """, "SELECT id FROM shop.customers", "22P02"),
     Failure(
+      "row security that looks for a name",
+      setup: """
+        ALTER TABLE shop.customers ENABLE ROW LEVEL SECURITY;
+        CREATE POLICY p ON shop.customers USING (id > 0 AND email::regclass IS NOT NULL)
+        """, "SELECT id FROM shop.customers", "42P01"),
+    Failure(
+      "expression for a search",
+      setup: "ALTER TABLE shop.customers ADD g tsquery GENERATED ALWAYS AS "
+        + "(CASE WHEN city = 'Bari' THEN to_tsquery('simple', 'x y' || email) END) STORED",
+      "UPDATE shop.customers SET city = 'Bari' WHERE id = 1", "42601"),
+    Failure(
       "trigger that casts",
       setup: """
         CREATE FUNCTION shop.cast() RETURNS trigger LANGUAGE plpgsql AS
@@ -140,18 +151,19 @@ extension ServerTests.MaskedErrorTests {
     let logged = shop.cluster.log().utf8.count
     let before = try shop.contents()
     for text in try told(failure.sql, to: shop.connect("analyst")) {
-      #expect(text.hasPrefix(failure.sqlstate) && !text.contains(Shop.mark), "\(text)")
+      #expect(text.hasPrefix(failure.sqlstate) && !text.uppercased().contains(Shop.mark), "\(text)")
       #expect(!text.contains("41"), "age: \(text)")
     }
     let fatal = try shop.connect("analyst").error("SET exit_on_error = on; \(failure.sql)")
-    #expect(fatal != nil && fatal?.text.contains(Shop.mark) == false)
+    #expect(fatal != nil && fatal?.text.uppercased().contains(Shop.mark) == false)
     #expect(try shop.contents() == before)
-    #expect(!shop.logged(by: "analyst", after: logged).contains(Shop.mark))
+    #expect(!shop.logged(by: "analyst", after: logged).uppercased().contains(Shop.mark))
 
     // Whom nothing is hidden from reads what there is to hide.
     try shop.admin.query("SELECT warden.exempt('{role:analyst}')")
     for text in try told(failure.sql, to: shop.connect("analyst")) {
-      #expect(text.hasPrefix(failure.sqlstate) && (text.contains(Shop.mark) || text.contains("41")), "\(text)")
+      #expect(
+        text.hasPrefix(failure.sqlstate) && (text.uppercased().contains(Shop.mark) || text.contains("41")), "\(text)")
     }
   }
 }
