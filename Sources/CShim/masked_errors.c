@@ -10,9 +10,11 @@
  */
 #include "shim.h"
 
+#include "access/parallel.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "miscadmin.h"
 #include "parser/parsetree.h"
 #include "utils/elog.h"
 #include "utils/memutils.h"
@@ -224,9 +226,19 @@ warden_masked_error_rethrow(void)
 	ReThrowError(error);
 }
 
+/* Its leader raises and logs the same error, and knows who is not to see its values. */
+static bool
+is_told_by_leader(const ErrorData *error)
+{
+	return IsParallelWorker() && error->elevel == ERROR && is_about_a_value(error->sqlerrcode) &&
+		warden_database_slot(MyDatabaseId, false) >= 0;
+}
+
 void
 warden_masked_error_log(ErrorData *error)
 {
+	if (unlikely(is_told_by_leader(error)))
+		error->output_to_server = false;
 	if (unlikely(context_hidden) && error->elevel >= ERROR)
 		error->context = NULL;
 }

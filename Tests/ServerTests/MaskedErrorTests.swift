@@ -104,7 +104,7 @@ extension ServerTests.MaskedErrorTests {
       setup: """
         ALTER TABLE shop.customers ENABLE ROW LEVEL SECURITY;
         CREATE POLICY p ON shop.customers USING (id > 0 AND email::regclass IS NOT NULL)
-        """, "SELECT id FROM shop.customers", "42P01"),
+        """, "SELECT id FROM shop.customers", "3F000"),
     Failure(
       "expression for a search",
       setup: "ALTER TABLE shop.customers ADD g tsquery GENERATED ALWAYS AS "
@@ -193,6 +193,28 @@ extension ServerTests.MaskedErrorTests {
     #expect(
       analyst.error("SELECT note::int FROM shop.orders WHERE id = 1")?.message
         == #"invalid input syntax for type integer: "a""#)
+  }
+
+  /// A worker's own line in the log would tell what its leader does not.
+  @Test func parallelWorkersLogNoValue() throws {
+    try shop.connect("shop_owner").query(
+      """
+      CREATE TABLE shop.crowd AS SELECT i AS id, i || '\(Shop.mark)' AS email FROM generate_series(1, 3000) i;
+      ALTER TABLE shop.crowd ENABLE ROW LEVEL SECURITY; GRANT ALL ON shop.crowd TO analyst; ANALYZE shop.crowd;
+      CREATE POLICY p ON shop.crowd USING (id < 2900 OR email::int > 0)
+      """)
+    try shop.admin.query("SELECT warden.mask('shop.crowd.email', 'redact')")
+    let logged = shop.cluster.log().utf8.count
+    let analyst = try shop.connect("analyst")
+    try analyst.query(
+      "SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0")
+    #expect(try analyst.query("EXPLAIN SELECT count(*) FROM shop.crowd").text.contains("Workers Planned"))
+    let error = analyst.error("SELECT count(*) FROM shop.crowd")
+    #expect(error?.sqlstate == "22P02" && error?.text.contains(Shop.mark) == false)
+    #expect(error?.context.contains("parallel worker") != true)
+    let lines = String(decoding: shop.cluster.log().utf8.dropFirst(logged), as: UTF8.self)
+      .split(separator: "\n").filter { $0.contains("invalid input syntax") }
+    #expect(lines.isEmpty, "\(lines)")
   }
 
   /// After an error within a transaction, too, a constraint that waits for its end is heard.
