@@ -80,11 +80,22 @@ index_statistics_hidden(Oid index, AttrNumber attno)
 	return hidden;
 }
 
+/* The audit holds statements: of its tables, and their indexes, nothing is told. */
+static bool
+is_own(Oid relid)
+{
+	WardenRelation *relation = warden_relation(relid);
+
+	return relation != NULL && (relation->object.flags & WARDEN_OBJECT_OWN) && warden_anything_masked();
+}
+
 bool
 warden_column_statistics_hidden(Oid relid, AttrNumber attno)
 {
 	char		relkind = get_rel_relkind(relid);
 
+	if (is_own(relid))
+		return true;
 	if (relkind == RELKIND_INDEX || relkind == RELKIND_PARTITIONED_INDEX)
 		return index_statistics_hidden(relid, attno);
 	return is_among(attno, masked_columns(relid));

@@ -100,6 +100,19 @@ extension ServerTests.MaskedStatisticsTests {
     #expect(try session.execute("p").text.contains(Shop.mark))
   }
 
+  /// Statements that others ran are in the audit's tables, and so in their statistics.
+  @Test func statisticsOfTheAuditAreLeftOut() throws {
+    try fill()
+    try shop.connect("shop_owner").query("SELECT '\(Shop.mark)'")
+    try shop.admin.query("SELECT warden.flush(); ANALYZE warden.audit_record")
+    let sql = """
+      SELECT count(*) FROM pg_statistic s JOIN pg_class c ON c.oid = starelid
+       WHERE relnamespace = 'warden'::regnamespace AND relname ~ '^audit_record'
+      """
+    #expect(try shop.admin.query(sql).value != "0")
+    #expect(try shop.connect("analyst").query(sql).value == "0")
+  }
+
   @Test func whatCannotBeFilteredIsRefused() throws {
     try fill()
     #expect(try shop.connect("analyst").error("COPY pg_statistic TO STDOUT")?.sqlstate == "42501")
