@@ -86,6 +86,18 @@ column_named(TupleDesc desc, const char *name, const char *other, Oid type)
 	return (Node *) makeNullConst(type, -1, InvalidOid);
 }
 
+/* Of the server's function, of pg_stat_statements, and of pg_stat_monitor. */
+static bool
+holds_statement(const FormData_pg_attribute *column)
+{
+	static const char *const names[] = {"query", "top_query", "query_plan", "comments", "message"};
+
+	for (int i = 0; i < (int) lengthof(names) && column->atttypid == TEXTOID; i++)
+		if (strcmp(NameStr(column->attname), names[i]) == 0)
+			return true;
+	return false;
+}
+
 static Node *
 shown_column(TupleDesc desc, int index)
 {
@@ -94,7 +106,7 @@ shown_column(TupleDesc desc, int index)
 	Var		   *var = makeVar(1, (AttrNumber) (index + 1), column->atttypid, column->atttypmod, column->attcollation, 0);
 	FuncExpr   *call;
 
-	if (column->atttypid != TEXTOID || strcmp(NameStr(column->attname), "query") != 0)
+	if (!holds_statement(column))
 		return (Node *) var;
 	call = call_own("mask_statement_text", 3, types, TEXTOID,
 					list_make3(column_named(desc, "pid", "pid", INT4OID),

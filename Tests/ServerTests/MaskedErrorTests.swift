@@ -111,6 +111,13 @@ extension ServerTests.MaskedErrorTests {
         + "(CASE WHEN city = 'Bari' THEN to_tsquery('simple', 'x y' || email) END) STORED",
       "UPDATE shop.customers SET city = 'Bari' WHERE id = 1", "42601"),
     Failure(
+      "trigger with a statement made of values",
+      setup: """
+        CREATE FUNCTION shop.dynamic() RETURNS trigger LANGUAGE plpgsql AS
+          $$BEGIN EXECUTE format('SELECT %I', OLD.email); RETURN NEW; END$$;
+        CREATE TRIGGER t BEFORE UPDATE ON shop.customers FOR EACH ROW EXECUTE FUNCTION shop.dynamic()
+        """, "UPDATE shop.customers SET city = 'Bari' WHERE id = 1", "42703"),
+    Failure(
       "trigger that casts",
       setup: """
         CREATE FUNCTION shop.cast() RETURNS trigger LANGUAGE plpgsql AS
