@@ -447,6 +447,34 @@ CREATE FUNCTION warden.mask_hash(value anyenum) RETURNS anyenum
     LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_hash_enum';
 COMMENT ON FUNCTION warden.mask_hash(anyenum) IS 'The mask `hash`: a label that the value and the secret of the database determine';
 
+CREATE FUNCTION warden.mask_fake(value text, kind text, max_characters int) RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_fake';
+COMMENT ON FUNCTION warden.mask_fake(text, text, int) IS
+'The mask `fake`: another value of the kind, which the secret and the value decide; of at most so many characters, -1: any number';
+
+CREATE FUNCTION warden.mask_fake(value text[], kind text, max_characters int) RETURNS text[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_fake_each';
+COMMENT ON FUNCTION warden.mask_fake(text[], text, int) IS 'The mask `fake`, of each element';
+
+CREATE FUNCTION warden.mask_scrub(value text) RETURNS text
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_scrub';
+COMMENT ON FUNCTION warden.mask_scrub(text) IS
+'The mask `scrub`: e-mail addresses, phones, cards, IBANs, national identity numbers, IP addresses, keys and tokens '
+'within free text become [email], [phone], [card], [iban], [id], [ip], [key]';
+
+CREATE FUNCTION warden.mask_scrub(value text[]) RETURNS text[]
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_scrub_each';
+COMMENT ON FUNCTION warden.mask_scrub(text[]) IS 'The mask `scrub`, of each element';
+
+CREATE FUNCTION warden.mask_json(value text, plan text) RETURNS text
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_json';
+COMMENT ON FUNCTION warden.mask_json(text, text) IS
+'The mask `json`: members of a JSON text are masked as the lines of the plan say, each a method and a path; all else stays';
+
+CREATE FUNCTION warden.mask_json(value text[], plan text) RETURNS text[]
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'warden_sql_mask_json_each';
+COMMENT ON FUNCTION warden.mask_json(text[], text) IS 'The mask `json`, of each element';
+
 CREATE FUNCTION warden.rotate_secret() RETURNS void
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'warden_sql_rotate_secret';
 COMMENT ON FUNCTION warden.rotate_secret IS

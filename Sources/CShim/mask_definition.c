@@ -82,6 +82,12 @@ option_text(const JsonbValue *value)
 	}
 }
 
+static bool
+is_paths(WardenText key)
+{
+	return key.length == 5 && memcmp(key.bytes, "paths", 5) == 0;
+}
+
 static void
 fill_options(WardenMaskDefinition *definition, Jsonb *options)
 {
@@ -102,15 +108,22 @@ fill_options(WardenMaskDefinition *definition, Jsonb *options)
 			depth++;
 		if (token == WJB_END_OBJECT || token == WJB_END_ARRAY)
 			depth--;
-		/* an object with lists in it, and nothing deeper; no list is empty */
-		if (depth > 2 || (token == WJB_BEGIN_OBJECT && depth != 1) ||
+		/* an object with lists in it, and nothing deeper; no list is empty; paths alone may be an object */
+		if (depth > 2 || (token == WJB_BEGIN_OBJECT && depth != 1 && !is_paths(key)) ||
+			(token == WJB_BEGIN_OBJECT && depth == 2 && value.val.object.nPairs == 0) ||
 			(token == WJB_BEGIN_ARRAY && value.val.array.nElems == 0))
 			bad_options();
-		if (token == WJB_KEY)
+		if (depth == 2 && token == WJB_KEY)
+		{
+			/* {"path": "method"}: a path and a method, as from two lists */
+			keys[definition->option_count] = key;
+			values[definition->option_count++] = option_text(&value);
+		}
+		else if (token == WJB_KEY)
 			key = option_text(&value);
 		else if (token == WJB_VALUE || token == WJB_ELEM)
 		{
-			keys[definition->option_count] = key;
+			keys[definition->option_count] = depth == 2 && token == WJB_VALUE ? warden_text("methods") : key;
 			values[definition->option_count++] = option_text(&value);
 		}
 	}

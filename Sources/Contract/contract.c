@@ -2,6 +2,7 @@
  * The contract has no code of its own. What the two sides assume about its layout is checked here, once,
  * by the compiler.
  */
+#include "warden_content.h"
 #include "warden_label_mask.h"
 #include "warden_lineage.h"
 #include "warden_mask.h"

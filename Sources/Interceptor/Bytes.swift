@@ -28,6 +28,16 @@ import Contract
     }
   }
 
+  /// Lends an array's bytes for the length of `body`.
+  static func lend<Result>(_ bytes: [UInt8], _ body: (ByteView) -> Result) -> Result {
+    unsafe bytes.withUnsafeBufferPointer { buffer in
+      body(unsafe ByteView(buffer.baseAddress, count: Int64(buffer.count)))
+    }
+  }
+
+  /// The same bytes as a text of C's.
+  var asText: TextView { unsafe TextView(text) }
+
   static var null: ByteView { unsafe ByteView(nil, count: 0) }
 
   /// SQL NULL, which is not the empty text.
@@ -144,6 +154,22 @@ import Contract
   }
 
   var room: Int { capacity &- count }
+
+  /// `length` bytes of room from `distance` on, counted from the beginning: for something on the side.
+  func part(_ length: Int, behind distance: Int) -> ByteWriter {
+    let offset = min(max(distance, 0), capacity)
+    return unsafe ByteWriter(start + offset, capacity: min(max(length, 0), capacity &- offset))
+  }
+
+  /// Lends the room that is left to code that writes text; false where that was cut.
+  mutating func write(_ body: (inout TextWriter) -> Void) -> Bool {
+    var buffer = unsafe WardenBuffer(
+      bytes: start.assumingMemoryBound(to: UInt8.self) + count, capacity: Int64(room), length: 0)
+    var text = unsafe TextWriter(&buffer)
+    body(&text)
+    skip(text.length)
+    return !text.isCut
+  }
 
   /// The next `length` bytes of room, to be written by someone who must not write more; `skip` takes over what was.
   @inline(__always)

@@ -24,7 +24,7 @@ struct MaskMethod: Sendable {
 
   /// By the order in which errors name them.
   static var all: [MaskMethod] {
-    [.redact, .null, .partial, .email, .last4, .hash, .noise, .round, .year, .ipPrefix]
+    [.redact, .null, .partial, .email, .last4, .hash, .noise, .round, .year, .ipPrefix, .fake, .scrub, .json]
   }
 
   /// The method that the row asks for, or that is chosen for the column's type; it takes the column and the options.

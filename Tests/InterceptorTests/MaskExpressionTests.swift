@@ -130,7 +130,7 @@ import Testing
   @Test(arguments: [
     Invalid(
       definition: Definition(method: "blur"), state: "22023", message: #""blur""#,
-      hint: "redact, null, partial, email"),
+      hint: "redact, null, partial, email, last4"),
     Invalid(definition: Definition(method: ""), state: "22023", message: "method"),
     Invalid(
       definition: Definition(method: "redact", type: WARDEN_TYPE_OTHER, typeName: "point"), state: "22023",
