@@ -16,6 +16,7 @@
 #   make bench           pg_warden beside bare PostgreSQL, pg_stat_statements and pgaudit
 #   make bench-details   by class of statement, the writer beside COPY, connections, memory
 #   make bench-guards    ten thousand guards, a change of them, one decision
+#   make bench-masks     each method, masked reads beside views written by hand, planning
 #   make installcheck    pg_regress against a running server that has pg_warden preloaded
 #
 # WARDEN_DEBUG=1 builds with the checks that the tests run with.
@@ -33,7 +34,7 @@ EXTRA_CLEAN = .build
 LIBRARY = .build/release/libpg_warden.so
 
 .DEFAULT_GOAL := build
-.PHONY: build dependencies install-library uninstall-library demo test stress property lint headers-check bench bench-details bench-guards \
+.PHONY: build dependencies install-library uninstall-library demo test stress property lint headers-check bench bench-details bench-guards bench-masks \
 	compat sqlsmith fuzz install-translations uninstall-translations po
 
 # On a new machine PGXS is not there before `make dependencies`; the targets that need it call make anew.
@@ -121,3 +122,7 @@ bench-details: dependencies
 bench-guards: dependencies
 	$(MAKE) install
 	bench/guards.py
+
+bench-masks: dependencies
+	$(MAKE) install
+	bench/masks.py
