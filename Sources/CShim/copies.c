@@ -19,6 +19,12 @@ anything_to_inherit(void)
 
 /* --- statements that write --- */
 
+static bool
+runs_code(void)
+{
+	return warden_running_function() != NULL || (warden_utility_now != NULL && IsA(warden_utility_now, DoStmt));
+}
+
 /*
  * Variables of a PL/pgSQL function are parameters of its statements. A plan for any of their values is made without
  * them: while no function runs, the parameters are the client's.
@@ -33,7 +39,7 @@ warden_inflows_planned(Query *query, ParamListInfo params)
 	/* what a foreign key writes, it takes from columns that its table has already */
 	if (InNoForceRLSOperation())
 		return NIL;
-	if (params == NULL ? warden_running_function() != NULL : warden_params_of_plpgsql(params))
+	if (params == NULL ? runs_code() : warden_params_of_plpgsql(params))
 		options |= WARDEN_LINEAGE_PARAMETERS;
 	return warden_inflows_written(query, options);
 }

@@ -193,6 +193,18 @@ extension ServerTests.DerivedTests {
       "INSERT INTO shop.orders SELECT id, id, 1, email FROM shop.customers", email),
     Road(
       "function", "DO $$BEGIN INSERT INTO shop.copy (e) SELECT email FROM shop.customers; END$$", email),
+    Road(
+      "variable",
+      """
+      DO $$DECLARE v text; BEGIN
+        SELECT email INTO v FROM shop.customers WHERE id = 1; INSERT INTO shop.copy (e) VALUES (v); END$$
+      """, email),
+    Road(
+      "loop",
+      """
+      DO $$DECLARE r record; BEGIN FOR r IN SELECT * FROM shop.customers LOOP
+        INSERT INTO shop.copy (id, e) VALUES (r.id, r.email); END LOOP; END$$
+      """, email),
     Road("max", "INSERT INTO shop.copy (e) SELECT max(email) FROM shop.customers", email),
     Road("lag", "INSERT INTO shop.copy (e) SELECT lag(email, 0) OVER () FROM shop.customers", email),
     Road("unnest", "INSERT INTO shop.copy (e) SELECT unnest(array_agg(email)) FROM shop.customers", email),
@@ -225,5 +237,172 @@ extension ServerTests.DerivedTests {
     try shop.connect().query(road.sql)
     #expect(try masks() == road.masks, "\(road.title) by a superuser")
     try expectMasked("shop.copy", road.title, on: shop.connect())
+  }
+}
+
+// MARK: - Triggers
+
+extension ServerTests.DerivedTests {
+  /// What a trigger does in the session of somebody who sees masks: it is handed real rows.
+  static let triggers = [
+    Road("OLD.email", "INSERT INTO shop.copy (e) VALUES (OLD.email)", email),
+    Road("NEW.*", "INSERT INTO shop.copy SELECT NEW.id, NEW.email, NEW.name", email, "copy.n redact"),
+    Road("the row's columns", "INSERT INTO shop.twin SELECT NEW.*", "twin.age null", "twin.email email",
+      "twin.name redact", "twin.phone partial"),
+    Road("to_jsonb(OLD)", "INSERT INTO shop.copy (e) VALUES (to_jsonb(OLD))", "copy.e redact"),
+    Road("format", "INSERT INTO shop.copy (e) VALUES (format('%s', OLD.email))", "copy.e redact"),
+    Road("OLD::text", "INSERT INTO shop.copy (e) VALUES (OLD::text)", "copy.e redact"),
+    Road("UPDATE", "UPDATE shop.copy SET e = OLD.email WHERE id = OLD.id", email),
+    Road("a variable", "v := OLD.email; INSERT INTO shop.copy (e) VALUES (v)", email),
+    Road("a variable of a variable", "v := lower(OLD.email); w := v; INSERT INTO shop.copy (e) VALUES (w)", "copy.e redact"),
+    Road("a record", "r := OLD; INSERT INTO shop.copy (id, e) VALUES (r.id, r.email)", email),
+    Road("its fields", "r := shop.copy FROM shop.copy LIMIT 1; r.e := NEW.email; INSERT INTO shop.copy SELECT r.*", "copy.e redact", "copy.n redact"),
+  ]
+
+  @Test(arguments: triggers) func copiesByTriggersAreMasked(_ road: Road) throws {
+    let owner = try shop.connect("shop_owner")
+    try owner.query(
+      """
+      CREATE TABLE shop.twin (LIKE shop.customers);
+      INSERT INTO shop.copy (id) VALUES (1);
+      CREATE FUNCTION shop.log() RETURNS trigger SECURITY DEFINER LANGUAGE plpgsql AS
+        $$DECLARE v text; w text; r record; BEGIN \(road.sql); RETURN NEW; END$$;
+      CREATE TRIGGER log AFTER UPDATE ON shop.customers FOR EACH ROW EXECUTE FUNCTION shop.log()
+      """)
+    let analyst = try shop.connect("analyst")
+    // The sixth time the plan is one for any values.
+    for city in 1...7 { try analyst.query("UPDATE shop.customers SET city = '\(city)' WHERE id = 1") }
+    #expect(try masks() == road.masks)
+    let table = road.masks.first?.hasPrefix("twin") == true ? "shop.twin" : "shop.copy"
+    try expectMasked(table, road.title, on: shop.connect())
+  }
+}
+
+// MARK: - What the server computes
+
+extension ServerTests.DerivedTests {
+  @Test func whatWasMadeBeforeTheMaskFollowsIt() throws {
+    try shop.admin.query("SELECT warden.unmask(target) FROM warden.masks; SELECT warden.unlabel('shop.customers.email')")
+    try shop.connect("shop_owner").query(
+      """
+      CREATE VIEW shop.v AS SELECT id, email AS x FROM shop.customers;
+      CREATE MATERIALIZED VIEW shop.one AS SELECT * FROM shop.v;
+      CREATE MATERIALIZED VIEW shop.two AS SELECT upper(x) AS y FROM shop.one;
+      ALTER TABLE shop.customers ADD COLUMN low text GENERATED ALWAYS AS (lower(email)) STORED
+      """)
+    #expect(try masks().isEmpty)
+    try shop.admin.query(
+      """
+      SELECT warden.mask('shop.customers.email', 'email'); SELECT warden.label('shop.customers.email', 'pii.email')
+      """)
+    #expect(try masks() == ["one.x email", "two.y redact"])
+    #expect(
+      try labels() == ["shop.customers.low pii.email", "shop.one.x pii.email", "shop.two.y pii.email"])
+    for relation in ["shop.one", "shop.two", "shop.v"] {
+      let analyst = try shop.connect()
+      try analyst.query("GRANT SELECT ON \(relation) TO analyst; SET ROLE analyst")
+      let seen = try analyst.query("TABLE \(relation)").text
+      #expect(!seen.isEmpty && !seen.uppercased().contains(Shop.mark), "\(relation): \(seen)")
+    }
+    let low = try shop.connect("analyst").query("SELECT low FROM shop.customers").text
+    #expect(!low.isEmpty && !low.uppercased().contains(Shop.mark), "\(low)")
+  }
+
+  @Test func columnsComputedOfOthersAreMasked() throws {
+    let owner = try shop.connect("shop_owner")
+    try owner.query(
+      """
+      ALTER TABLE shop.customers ADD COLUMN low text GENERATED ALWAYS AS (lower(email)) STORED, ADD COLUMN used text;
+      ALTER TABLE shop.customers ALTER COLUMN used TYPE varchar USING email
+      """)
+    let methods = try shop.admin.query("SELECT target, method FROM warden.masks WHERE target ~ '(low|used)$' ORDER BY 1")
+    #expect(methods.text == "shop.customers.low|redact\nshop.customers.used|redact")
+    let seen = try shop.connect("analyst").query("SELECT low, used FROM shop.customers").text
+    #expect(!seen.isEmpty && !seen.uppercased().contains(Shop.mark), "\(seen)")
+  }
+}
+
+// MARK: - What carries nothing
+
+extension ServerTests.DerivedTests {
+  static let harmless = [
+    Scenario("count", "INSERT INTO shop.copy (id) SELECT count(email) FROM shop.customers"),
+    Scenario("count of distinct ones", "INSERT INTO shop.copy (id) SELECT count(DISTINCT email) FROM shop.customers"),
+    Scenario("IS NULL", "INSERT INTO shop.copy (e) SELECT email IS NULL FROM shop.customers"),
+    Scenario("comparison", "INSERT INTO shop.copy (e) SELECT email LIKE 'a%' AND age > 3 FROM shop.customers"),
+    Scenario("EXISTS", "INSERT INTO shop.copy (e) SELECT EXISTS (SELECT email FROM shop.customers)"),
+    Scenario("condition", "INSERT INTO shop.copy (e) SELECT city FROM shop.customers WHERE email LIKE 'a%'"),
+    Scenario("order", "INSERT INTO shop.copy (id) SELECT row_number() OVER (ORDER BY email) FROM shop.customers"),
+    Scenario("CASE", "INSERT INTO shop.copy (e) SELECT CASE WHEN age > 3 THEN 'x' END FROM shop.customers"),
+    Scenario("other columns", "INSERT INTO shop.copy SELECT id, city FROM shop.customers"),
+    Scenario("other fields", "INSERT INTO shop.copy (e) SELECT (c).city FROM shop.customers c"),
+    Scenario("masked ones", "INSERT INTO shop.copy (e) SELECT email FROM warden_views.shop__customers"),
+    Scenario("temporary table", "CREATE TEMP TABLE t AS TABLE shop.customers"),
+    Scenario("EXPLAIN", "EXPLAIN INSERT INTO shop.copy (e) SELECT email FROM shop.customers"),
+    Scenario("EXPLAIN of CREATE TABLE AS", "EXPLAIN CREATE TABLE shop.c AS TABLE shop.customers"),
+    Scenario("table that is there", "CREATE TABLE IF NOT EXISTS shop.copy AS TABLE shop.customers"),
+  ]
+
+  @Test(arguments: harmless) func nothingToInherit(_ scenario: Scenario) throws {
+    try shop.connect("shop_owner").query(scenario.sql)
+    #expect(try masks().isEmpty)
+    #expect(try labels().isEmpty)
+  }
+
+  @Test func whatIsSeenMaskedCarriesNothing() throws {
+    let analyst = try shop.connect("analyst")
+    try analyst.query(
+      "CREATE TABLE lab.copy AS TABLE shop.customers; INSERT INTO shop.copy (e) SELECT email FROM shop.customers")
+    #expect(try masks().isEmpty)
+    #expect(try labels().isEmpty)
+    #expect(try !shop.admin.query("TABLE lab.copy").text.contains(Shop.mark))
+  }
+}
+
+// MARK: - When
+
+extension ServerTests.DerivedTests {
+  @Test func aPreparedStatementLearnsOfMasks() throws {
+    try shop.admin.query("SELECT warden.unmask('shop.customers.email'); SELECT warden.unlabel('shop.customers.email')")
+    let owner = try shop.connect("shop_owner")
+    try owner.query("PREPARE p AS INSERT INTO shop.copy (e) SELECT email FROM shop.customers; EXECUTE p")
+    #expect(try masks().isEmpty)
+    try shop.admin.query("SELECT warden.mask('shop.customers.email', 'email')")
+    try owner.query("BEGIN; EXECUTE p; ROLLBACK")
+    #expect(try masks().isEmpty)
+    try owner.query("EXECUTE p")
+    #expect(try masks() == ["copy.e email"])
+    #expect(try labels().isEmpty)
+  }
+
+  @Test func theRecordTellsWhatWasDerivedOfWhat() throws {
+    try shop.connect("shop_owner").query("INSERT INTO shop.copy (e) SELECT email FROM shop.customers")
+    let events = try shop.audit(where: "event = 'policy'").compactMap { $0["statement"] }
+    #expect(events == ["derive shop.copy.e: label pii.email, mask email, from shop.customers.email"])
+    #expect(try labels() == ["shop.copy.e pii.email"])
+  }
+
+  @Test func twoSessionsAtOnceMakeOneMask() throws {
+    let one = try shop.connect("shop_owner")
+    let other = try shop.connect("clerk")
+    try one.query("BEGIN; INSERT INTO shop.copy (e) SELECT email FROM shop.customers")
+    try other.send("INSERT INTO shop.copy (e) SELECT email FROM shop.customers")
+    try one.query("COMMIT")
+    _ = try other.receive()
+    #expect(try masks() == ["copy.e email"])
+    #expect(try shop.admin.query("SELECT count(*) FROM shop.copy").value == "6")
+  }
+
+  @Test func aViewThatOnlyItsTriggerWritesIsRefused() throws {
+    try shop.connect("shop_owner").query(
+      """
+      CREATE VIEW shop.v AS SELECT 'x'::text AS e;
+      CREATE FUNCTION shop.f() RETURNS trigger LANGUAGE plpgsql AS
+        $$BEGIN INSERT INTO shop.copy (e) VALUES (NEW.e); RETURN NEW; END$$;
+      CREATE TRIGGER t INSTEAD OF INSERT ON shop.v FOR EACH ROW EXECUTE FUNCTION shop.f()
+      """)
+    let error = try shop.connect("shop_owner").error("INSERT INTO shop.v SELECT email FROM shop.customers")
+    #expect(error?.sqlstate == "42501" && error?.hint.isEmpty == false, "\(error?.text ?? "no error")")
+    #expect(try shop.admin.query("SELECT count(*) FROM shop.copy").value == "0")
   }
 }
