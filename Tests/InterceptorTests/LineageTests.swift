@@ -10,45 +10,81 @@ private let whole = WARDEN_FLOW_WHOLE
 
 @Suite struct LineageTests {
   /// Passages from the copy back to the column, and what arrives of a column that is no boolean, and of one that is.
-  @Test(arguments: [
-    ([], whole, whole),
-    ([WARDEN_PASSAGE_VALUE], whole, whole),
-    ([WARDEN_PASSAGE_VALUE, WARDEN_PASSAGE_WORK, WARDEN_PASSAGE_VALUE], changed, changed),
-    ([WARDEN_PASSAGE_TEST], none, changed),
-    ([WARDEN_PASSAGE_WORK, WARDEN_PASSAGE_TEST, WARDEN_PASSAGE_VALUE], none, changed),
-    ([WARDEN_PASSAGE_TEST, WARDEN_PASSAGE_WORK], none, changed),
-    ([WARDEN_PASSAGE_COUNT], none, none),
-    ([WARDEN_PASSAGE_COUNT, WARDEN_PASSAGE_VALUE], none, none),
-    ([WardenPassage(rawValue: 99)], changed, changed),
-  ])
-  func whatArrives(_ passages: [WardenPassage], _ plain: WardenFlow, _ boolean: WardenFlow) {
-    let flow = passages.reduce(whole) { warden_flow_through($0, $1) }
-    #expect(warden_flow_from(flow, false) == plain)
-    #expect(warden_flow_from(flow, true) == boolean)
+  struct Way: Sendable {
+    let passages: [WardenPassage]
+    let plain: WardenFlow
+    let boolean: WardenFlow
+
+    init(_ passages: [WardenPassage], _ plain: WardenFlow, _ boolean: WardenFlow) {
+      self.passages = passages
+      self.plain = plain
+      self.boolean = boolean
+    }
+  }
+
+  private static let value = WARDEN_PASSAGE_VALUE
+  private static let work = WARDEN_PASSAGE_WORK
+  private static let test = WARDEN_PASSAGE_TEST
+  private static let count = WARDEN_PASSAGE_COUNT
+
+  static let ways: [Way] = [
+    Way([], whole, whole),
+    Way([value], whole, whole),
+    Way([value, work, value], changed, changed),
+    Way([test], none, changed),
+    Way([work, test, value], none, changed),
+    Way([test, work], none, changed),
+    Way([count], none, none),
+    Way([count, value], none, none),
+    Way([WardenPassage(rawValue: 99)], changed, changed),
+  ]
+
+  @Test(arguments: ways) func whatArrives(_ way: Way) {
+    let flow = way.passages.reduce(whole) { warden_flow_through($0, $1) }
+    #expect(warden_flow_from(flow, false) == way.plain)
+    #expect(warden_flow_from(flow, true) == way.boolean)
   }
 
   struct Source: Sendable {
     let flow: WardenFlow
     let method: String
-    var options = "{}"
+    let options: String
+
+    init(_ flow: WardenFlow, _ method: String = "email", _ options: String = "{}") {
+      self.flow = flow
+      self.method = method
+      self.options = options
+    }
   }
 
-  @Test(arguments: [
-    ([], Int64(WARDEN_DERIVED_NOTHING)),
-    ([Source(flow: none, method: "email")], Int64(WARDEN_DERIVED_NOTHING)),
-    ([Source(flow: whole, method: "email")], 0),
-    ([Source(flow: none, method: "redact"), Source(flow: whole, method: "email")], 1),
-    ([Source(flow: whole, method: "email"), Source(flow: whole, method: "email")], 0),
-    ([Source(flow: changed, method: "email")], Int64(WARDEN_DERIVED_REDACT)),
-    ([Source(flow: whole, method: "email"), Source(flow: changed, method: "email")], Int64(WARDEN_DERIVED_REDACT)),
-    ([Source(flow: whole, method: "email"), Source(flow: whole, method: "hash")], Int64(WARDEN_DERIVED_REDACT)),
-    (
-      [Source(flow: whole, method: "partial", options: "{\"prefix\": 1}"), Source(flow: whole, method: "partial")],
-      Int64(WARDEN_DERIVED_REDACT)
-    ),
-    ([Source(flow: tested, method: "email")], Int64(WARDEN_DERIVED_REDACT)),
-  ])
-  func masksOfCopies(_ sources: [Source], _ chosen: Int64) {
+  struct Choice: Sendable {
+    let sources: [Source]
+    let chosen: Int64
+
+    init(_ sources: [Source], _ chosen: Int64) {
+      self.sources = sources
+      self.chosen = chosen
+    }
+  }
+
+  private static let redact: Int64 = -1
+  private static let nothing: Int64 = -2
+
+  static let choices: [Choice] = [
+    Choice([], nothing),
+    Choice([Source(none)], nothing),
+    Choice([Source(whole)], 0),
+    Choice([Source(none, "redact"), Source(whole)], 1),
+    Choice([Source(whole), Source(whole)], 0),
+    Choice([Source(changed)], redact),
+    Choice([Source(whole), Source(changed)], redact),
+    Choice([Source(whole), Source(whole, "hash")], redact),
+    Choice([Source(whole, "partial", "{\"prefix\": 1}"), Source(whole, "partial")], redact),
+    Choice([Source(tested)], redact),
+  ]
+
+  @Test(arguments: choices) func masksOfCopies(_ choice: Choice) {
+    let sources = choice.sources
     let bytes = sources.map { (method: Array($0.method.utf8), options: Array($0.options.utf8)) }
     let buffers = bytes.map { (lend($0.method), lend($0.options)) }
     defer {
@@ -60,7 +96,7 @@ private let whole = WARDEN_FLOW_WHOLE
     let facts = zip(sources, buffers).map { source, buffer in
       WardenDerivedSource(flow: source.flow, method: text(buffer.0), options: text(buffer.1))
     }
-    #expect(facts.withUnsafeBufferPointer { warden_derived_mask($0.baseAddress, Int64($0.count)) } == chosen)
+    #expect(facts.withUnsafeBufferPointer { warden_derived_mask($0.baseAddress, Int64($0.count)) } == choice.chosen)
   }
 
   private func lend(_ bytes: [UInt8]) -> UnsafeMutableBufferPointer<UInt8> {
