@@ -181,9 +181,12 @@ extension MaskedQueries {
     pick(Self.violations).replacing("ID", with: "\(id)")
   }
 
-  /// Constraints over columns that no mask hides.
+  /// The server would tell the row that breaks a constraint. None is over a masked column alone: whether a value is taken is
+  /// something that keys do tell.
   private static let violations = [
     "INSERT INTO people (id, note) VALUES (ID, '')", "DELETE FROM people WHERE id = ID",
     "UPDATE measures SET person_id = 99 WHERE id = ID", "UPDATE people SET id = 2 WHERE id = ID",
+    "UPDATE people SET note = NULL WHERE id = ID", "UPDATE people SET age = -1 WHERE id = ID",
+    "UPDATE events SET kind = 9 WHERE id = ID", "UPDATE people SET age = -ID, note = 'x' WHERE id = ID RETURNING *",
   ]
 }
