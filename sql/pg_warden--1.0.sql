@@ -178,25 +178,42 @@ CREATE FUNCTION warden.masking_view(relation oid) RETURNS text
     LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'warden_sql_masking_view';
 COMMENT ON FUNCTION warden.masking_view IS 'The view in schema warden_views that shows what masked subjects see of a table';
 
+CREATE FUNCTION warden.exemptions_of(relation oid, attnum int2) RETURNS bigint[]
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'warden_sql_exemptions_of';
+COMMENT ON FUNCTION warden.exemptions_of IS 'The exemptions in force that show real values of a masked column';
+
 CREATE VIEW warden.masks AS
     SELECT pg_catalog.format('%I.%I.%I', n.nspname, c.relname, p.column_name) AS target,
            p.relation, p.column_name, p.method, p.options, p.source, p.label,
            CASE WHEN p.attnum <> 0 THEN p.expression END AS expression,
-           CASE WHEN p.attnum <> 0 THEN warden.masking_view(p.relation) END AS view
+           CASE WHEN p.attnum <> 0 THEN warden.masking_view(p.relation) END AS view,
+           CASE WHEN p.attnum <> 0 THEN
+               ARRAY['owner ' || pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(c.relowner)), 'superusers'] ||
+               ARRAY(SELECT pg_catalog.format('exemption %s: %s', e.id, pg_catalog.array_to_string(e.subjects, ', ')) ||
+                            COALESCE(' until ' || NULLIF(e.until, 'infinity'), '')
+                       FROM warden.exemption_policy e
+                      WHERE e.id = ANY (warden.exemptions_of(p.relation, p.attnum)) ORDER BY e.id) END AS exempt
       FROM warden.mask_policy p
       JOIN pg_catalog.pg_class c ON c.oid = p.relation
       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     UNION ALL
-    SELECT 'label:' || r.label, NULL, NULL, r.method, r.options, 'declared', r.label, NULL, NULL
+    SELECT 'label:' || r.label, NULL, NULL, r.method, r.options, 'declared', r.label, NULL, NULL, NULL
       FROM warden.label_mask_policy r;
 COMMENT ON VIEW warden.masks IS
-'Every masked column: its method, where that comes from (declared, label, derived), and the view that shows what masked '
-'subjects see. Every mask by label has a row of its own, without a relation; a mask without a view is kept for a column '
+'Every masked column: its method, where that comes from (declared, label, derived), the view that shows what masked '
+'subjects see, and who sees real values at this moment. Every mask by label has a row of its own, without a relation; a mask without a view is kept for a column '
 'that was dropped';
 
 CREATE VIEW warden.exemptions AS
     SELECT id, subjects, targets, until, reason, made_by, made_at,
-           until IS NULL OR until > pg_catalog.clock_timestamp() AS active
+           until IS NULL OR until > pg_catalog.clock_timestamp() AS active,
+           CASE WHEN until <= pg_catalog.clock_timestamp() THEN 'expired'
+                WHEN NOT EXISTS (
+                    SELECT FROM pg_catalog.unnest(subjects) s WHERE NOT EXISTS (
+                        SELECT FROM pg_catalog.regexp_split_to_table(s, ' & ') part
+                         WHERE part LIKE 'role:%' AND part NOT IN (SELECT 'role:' || r.rolname FROM pg_catalog.pg_roles r)))
+                THEN 'for nobody: its roles are gone'
+                WHEN NULLIF(until, 'infinity') IS NULL THEN 'in force for good' ELSE 'in force until then' END AS state
       FROM warden.exemption_policy;
 COMMENT ON VIEW warden.exemptions IS 'Who sees real values of masked columns, until when and why';
 
@@ -215,7 +232,7 @@ COMMENT ON VIEW warden.labels IS
 'Columns of the same name in parents and children of the table carry it too';
 
 -- A view's functions are checked against who reads the view.
-GRANT EXECUTE ON FUNCTION warden.masking_view(oid) TO warden_admin, warden_reviewer, warden_auditor;
+GRANT EXECUTE ON FUNCTION warden.masking_view(oid), warden.exemptions_of(oid, int2) TO warden_admin, warden_reviewer, warden_auditor;
 GRANT SELECT ON warden.guards, warden.masks, warden.exemptions, warden.labels TO warden_admin, warden_reviewer, warden_auditor;
 
 CREATE FUNCTION warden.guard(
@@ -539,7 +556,8 @@ CREATE FUNCTION warden.exempt(subjects text[], targets text[] DEFAULT '{*}', unt
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'warden_sql_exempt';
 COMMENT ON FUNCTION warden.exempt IS
 'Lets subjects see real values of targets (*, schema.*, schema.table, schema.table.column, label:pii.*), until a time or for good; '
-'returns the number to revoke it by';
+'returns the number to revoke it by. Subjects are *, role:NAME, identity:GLOB, group:GLOB, agent:GLOB; or one of them and '
+'others, for who matches all of them: ''role:support & application:helpdesk''. At the time the exemption ends, by itself';
 
 CREATE FUNCTION warden.revoke_exemption(id bigint) RETURNS boolean
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'warden_sql_revoke_exemption';

@@ -80,9 +80,18 @@ can_be_masked(Oid relid)
 		kind == RELKIND_FOREIGN_TABLE;
 }
 
+static bool
+is_masked_by_label(Oid relid)
+{
+	for (int i = 0; i < warden_mask_count; i++)
+		if (warden_masks[i].relation == relid && warden_masks[i].by_label)
+			return true;
+	return false;
+}
+
 /*
  * The tables whose columns are read through each other. Partitions have no columns but their parents': they are left out,
- * except for the table that is followed.
+ * except for the table that is followed, and for one that was attached with a mask of its own.
  */
 static List *
 family_of(Oid relid)
@@ -98,7 +107,7 @@ family_of(Oid relid)
 			tops = lappend_oid(tops, lfirst_oid(cell));
 	foreach(cell, tops)
 		foreach(below, find_all_inheritors(lfirst_oid(cell), NoLock, NULL))
-			if (!get_rel_relispartition(lfirst_oid(below)))
+			if (!get_rel_relispartition(lfirst_oid(below)) || is_masked_by_label(lfirst_oid(below)))
 				family = list_append_unique_oid(family, lfirst_oid(below));
 	return family;
 }

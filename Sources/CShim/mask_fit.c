@@ -32,6 +32,7 @@ warden_try_mask(const char *expression, Oid relid)
 	GetUserIdAndSecContext(&user, &security);
 	SetUserIdAndSecContext(warden_relation(relid)->owner, security | SECURITY_RESTRICTED_OPERATION);
 	warden_internal_depth = 0;
+	warden_mask_trial = true;
 	PG_TRY();
 	{
 		warden_internal_sql(psprintf("SELECT %s FROM (SELECT) AS nothing LEFT JOIN %s ON false", expression,
@@ -41,6 +42,7 @@ warden_try_mask(const char *expression, Oid relid)
 	PG_FINALLY();
 	{
 		warden_internal_depth = depth;
+		warden_mask_trial = false;
 		SetUserIdAndSecContext(user, security);
 	}
 	PG_END_TRY();

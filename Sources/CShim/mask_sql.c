@@ -24,7 +24,6 @@
 
 PG_FUNCTION_INFO_V1(warden_sql_mask);
 PG_FUNCTION_INFO_V1(warden_sql_unmask);
-PG_FUNCTION_INFO_V1(warden_sql_masking_view);
 PG_FUNCTION_INFO_V1(warden_sql_mask_partial);
 PG_FUNCTION_INFO_V1(warden_sql_mask_email);
 PG_FUNCTION_INFO_V1(warden_sql_mask_last4);
@@ -313,18 +312,6 @@ warden_sql_unmask(PG_FUNCTION_ARGS)
 	if (found)
 		warden_audit_event(WARDEN_EVENT_POLICY, psprintf("unmask %s", target));
 	PG_RETURN_BOOL(found);
-}
-
-/* --- what there is --- */
-
-Datum
-warden_sql_masking_view(PG_FUNCTION_ARGS)
-{
-	const char *name = warden_mask_view_name(PG_GETARG_OID(0));
-
-	if (!OidIsValid(get_relname_relid(name, warden_catalog.views)))
-		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(cstring_to_text(quote_qualified_identifier("warden_views", name)));
 }
 
 /* --- the masks --- */

@@ -394,6 +394,11 @@ redirect(Query *query, Index rti, RangeTblEntry *rte, const WardenRelation *rela
 	rte->subquery = sub;
 }
 
+/* The query being planned tries an expression that is to become a mask. */
+static bool planning_mask_trial = false;
+
+bool		warden_mask_trial = false;
+
 /* --- the walk --- */
 
 /* The body of one of our own masking views, read by its own name. */
@@ -512,7 +517,7 @@ refuse_mask_call(FuncExpr *call)
 {
 	char	   *name;
 
-	if (call->funcid < FirstNormalObjectId || warden_session.superuser ||
+	if (call->funcid < FirstNormalObjectId || warden_session.superuser || planning_mask_trial ||
 		get_func_namespace(call->funcid) != warden_catalog.schema)
 		return;
 	name = get_func_name(call->funcid);
@@ -577,6 +582,8 @@ plan_masked(Query *parse, const char *query_string, int cursor_options, ParamLis
 	List	   *inflows;
 	bool		maskable = false;
 
+	planning_mask_trial = warden_mask_trial;
+	warden_mask_trial = false;
 	warden_via_stamp(parse);
 	/* before it is redirected: what a session sees masked cannot be told from a column afterwards */
 	inflows = warden_inflows_planned(parse, params);

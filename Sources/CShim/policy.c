@@ -104,6 +104,37 @@ warden_networks(Datum array, int64_t *count)
 	return networks;
 }
 
+static WardenSubjectPattern
+subject_pattern(const char *text)
+{
+	WardenSubjectPattern pattern = {.text = warden_text(text)};
+
+	if (text != NULL && strncmp(text, "role:", 5) == 0)
+		pattern.role = get_role_oid(text + 5, true);
+	if (collecting_roles && OidIsValid(pattern.role))
+		named_roles = list_append_unique_oid(named_roles, pattern.role);
+	return pattern;
+}
+
+/* What joins several, and what a pattern that does not is left without. */
+#define SUBJECTS_AND " & "
+
+static void
+split_subject(WardenSubjectPattern *pattern)
+{
+	const char *text = (const char *) pattern->text.bytes;
+	WardenSubjectPattern *parts = palloc0(sizeof(WardenSubjectPattern) * (strlen(text) / strlen(SUBJECTS_AND) + 2));
+	const char *end;
+
+	for (end = strstr(text, SUBJECTS_AND); end != NULL; end = strstr(text, SUBJECTS_AND))
+	{
+		parts[pattern->part_count++] = subject_pattern(pnstrdup(text, end - text));
+		text = end + strlen(SUBJECTS_AND);
+	}
+	parts[pattern->part_count++] = subject_pattern(text);
+	pattern->parts = parts;
+}
+
 WardenSubjectPattern *
 warden_subject_patterns(Datum array, int64_t *count)
 {
@@ -111,13 +142,13 @@ warden_subject_patterns(Datum array, int64_t *count)
 	WardenSubjectPattern *patterns = palloc0(sizeof(WardenSubjectPattern) * (*count + 1));
 
 	for (int64_t i = 0; i < *count; i++)
-	{
-		patterns[i].text = texts[i];
-		if (texts[i].bytes != NULL && strncmp((const char *) texts[i].bytes, "role:", 5) == 0)
-			patterns[i].role = get_role_oid((const char *) texts[i].bytes + 5, true);
-		if (collecting_roles && OidIsValid(patterns[i].role))
-			named_roles = list_append_unique_oid(named_roles, patterns[i].role);
-	}
+		if (texts[i].bytes != NULL && strstr((const char *) texts[i].bytes, SUBJECTS_AND) != NULL)
+		{
+			patterns[i].text = texts[i];
+			split_subject(&patterns[i]);
+		}
+		else
+			patterns[i] = subject_pattern((const char *) texts[i].bytes);
 	return patterns;
 }
 

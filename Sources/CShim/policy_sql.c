@@ -271,6 +271,11 @@ warden_sql_exempt(PG_FUNCTION_ARGS)
 	exemption.subjects = warden_subject_patterns(PG_GETARG_DATUM(0), &exemption.subject_count);
 	exemption.targets = warden_object_patterns(PG_GETARG_DATUM(1), &exemption.target_count);
 	exemption.until = PG_ARGISNULL(2) ? INT64_MAX : PG_GETARG_TIMESTAMPTZ(2);
+	if (exemption.until <= GetCurrentTimestamp())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"until\" is in the past: %s", timestamptz_to_str(exemption.until)),
+				 errhint("Give a time that is still to come, or NULL for an exemption that does not expire.")));
 	SWIFT_GET(valid, warden_exemption_check(&exemption, warden_texts(), &verdict));
 	checked(valid, &verdict);
 	values[0] = PG_GETARG_DATUM(0);

@@ -515,6 +515,8 @@ extern void warden_via_stamp(Query *query);
 extern WardenText warden_via(const RangeTblEntry *rte);
 
 /* --- masking.c --- */
+/* The next query to be planned tries an expression that is to become a mask: it may call the functions of masks. */
+extern bool warden_mask_trial;
 extern bool warden_columns_masked(WardenRelation *relation, bool *masked);
 /* Does the session see masks of some column, foreign-key checks and all else that compares real values aside? */
 extern bool warden_sees_masks_of(WardenRelation *relation);

@@ -2,6 +2,7 @@ import Contract
 
 /// Who sees real values of masked columns besides superusers and owners.
 struct Exemption {
+  let id: Int64
   let subjects: [SubjectPattern]
   let targets: [ObjectPattern]
   /// Microseconds since 2000-01-01 UTC; the first one at which it no longer holds.
@@ -9,6 +10,7 @@ struct Exemption {
 
   /// `atDefinition`: what the row names must exist; see Guard.
   init(_ row: ExemptionRow, atDefinition: Bool) throws(PolicyError) {
+    id = row.id
     subjects = try Exemption.subjects(row, atDefinition: atDefinition)
     targets = try Exemption.targets(row)
     until = row.until
@@ -16,10 +18,12 @@ struct Exemption {
 
   /// Membership of the session's user does not count: SET ROLE to a role that is masked is to be masked.
   func isFor(_ session: SessionFacts, at now: Int64) -> Bool {
-    guard now < until || until == .max else { return false }
+    guard isActive(at: now) else { return false }
     for subject in subjects where subject.matches(session, asUser: false) { return true }
     return false
   }
+
+  func isActive(at now: Int64) -> Bool { now < until || until == .max }
 
   func covers(_ relation: ObjectFacts, column: Int16) -> Bool {
     for target in targets where target.covers(relation, column: column) { return true }
@@ -28,16 +32,14 @@ struct Exemption {
 
   private static func subjects(_ row: ExemptionRow, atDefinition: Bool) throws(PolicyError) -> [SubjectPattern] {
     let subjects = try Guard.subjects(row.subjects, atDefinition: atDefinition)
-    for (subject, text) in zip(subjects, row.subjects) {
-      switch subject {
-      case .anonymous, .application:
-        // An application's name is a claim that every session may make; real values are not shown on a claim.
-        throw PolicyError(
-          .invalidParameter, "invalid subject of an exemption", text.text,
-          hint: "Accepted: *, role:NAME, identity:GLOB, group:GLOB, agent:GLOB.")
-      default:
-        continue
-      }
+    // Real values are not shown on a claim.
+    for (subject, text) in zip(subjects, row.subjects) where !subject.isProven {
+      throw PolicyError(
+        .invalidParameter, "invalid subject of an exemption", text.text,
+        hint: """
+          Accepted: *, role:NAME, identity:GLOB, group:GLOB, agent:GLOB; one of them and application:GLOB or anonymous, \
+          joined by ' & '.
+          """)
     }
     return subjects
   }

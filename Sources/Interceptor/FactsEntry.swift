@@ -269,6 +269,8 @@ struct ObjectRow {
 struct SubjectRow {
   let text: TextView
   let role: UInt32
+  /// Of an entry that joins several; they have none.
+  let parts: [SubjectRow]
 }
 
 /// A row of the table of guards.
@@ -311,12 +313,14 @@ struct GuardRow {
 
 /// A row of the table of exemptions.
 struct ExemptionRow {
+  let id: Int64
   let subjects: [SubjectRow]
   let targets: [ObjectRow]
   let until: Int64
 
   init(_ raw: UnsafePointer<WardenExemption>) {
     let row = unsafe raw.pointee
+    unsafe id = row.id
     unsafe subjects = subjectRows(row.subjects, row.subject_count)
     unsafe targets = objectRows(row.targets, row.target_count)
     unsafe until = row.until
@@ -388,5 +392,10 @@ private func objectRows(_ start: UnsafePointer<WardenObjectPattern>?, _ count: I
 }
 
 private func subjectRows(_ start: UnsafePointer<WardenSubjectPattern>?, _ count: Int64) -> [SubjectRow] {
-  unsafe Lent(start, count: count).map { row in unsafe SubjectRow(text: TextView(row.text), role: row.role) }
+  unsafe Lent(start, count: count).map { row in
+    let parts = unsafe Lent(row.parts, count: row.part_count).map { part in
+      unsafe SubjectRow(text: TextView(part.text), role: part.role, parts: [])
+    }
+    return unsafe SubjectRow(text: TextView(row.text), role: row.role, parts: parts)
+  }
 }

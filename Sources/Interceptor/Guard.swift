@@ -100,7 +100,7 @@ struct Guard {
     var subjects: [SubjectPattern] = []
     for row in rows {
       let subject = try SubjectPattern(row)
-      if atDefinition, case .role(0) = subject {
+      if atDefinition, subject.hasMissingRole {
         throw PolicyError(
           .undefinedObject, "role of a subject does not exist:", row.text,
           hint: "Name an existing role: role:NAME.")

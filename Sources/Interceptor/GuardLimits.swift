@@ -94,6 +94,7 @@ extension SubjectPattern {
     switch self {
     case .everyone, .role, .identity, .group: true
     case .application, .agent, .anonymous: false
+    case .all(let parts): parts.allSatisfy { $0.canReview }
     }
   }
 }

@@ -213,6 +213,21 @@ public func warden_masked_columns(
 }
 
 @c @implementation
+public func warden_mask_exemptions(
+  _ relation: UnsafePointer<WardenObject>, _ column: Int16, _ now: Int64, _ ids: UnsafeMutablePointer<Int64>,
+  _ room: Int64
+) -> Int64 {
+  let object = unsafe ObjectFacts(relation)
+  var count: Int64 = 0
+  for exemption in unsafe policies.inForce?.exemptions ?? []
+  where exemption.isActive(at: now) && exemption.covers(object, column: column) {
+    if count < room { unsafe ids[Int(truncatingIfNeeded: count)] = exemption.id }
+    count &+= 1
+  }
+  return count
+}
+
+@c @implementation
 public func warden_masked_write(
   _ relation: UnsafePointer<WardenObject>, _ column: Int16, _ why: WardenMaskedWrite, _ hidden: Bool,
   _ texts: UnsafeMutablePointer<WardenBuffer>, _ verdict: UnsafeMutablePointer<WardenVerdict>

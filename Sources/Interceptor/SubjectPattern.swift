@@ -16,8 +16,16 @@ enum SubjectPattern {
   case group([UInt8])
   /// `agent:GLOB`, an agent by its verified identity; what a session claims to be does not count
   case agent([UInt8])
+  /// `role:support & application:helpdesk`: who matches every one of them
+  case all([SubjectPattern])
 
   init(_ row: SubjectRow) throws(PolicyError) {
+    guard row.parts.isEmpty else {
+      var parts: [SubjectPattern] = []
+      for part in row.parts { parts.append(try SubjectPattern(part)) }
+      self = .all(parts)
+      return
+    }
     let text = row.text.copy
     if text == [UInt8]("*") {
       self = .everyone
@@ -36,7 +44,10 @@ enum SubjectPattern {
     } else {
       throw PolicyError(
         .invalidParameter, "invalid subject", row.text,
-        hint: "Accepted: *, role:NAME, identity:GLOB, group:GLOB, agent:GLOB, application:GLOB, anonymous.")
+        hint: """
+          Accepted: *, role:NAME, identity:GLOB, group:GLOB, agent:GLOB, application:GLOB, anonymous; \
+          several joined by ' & ' for who matches all of them.
+          """)
     }
   }
 
@@ -61,6 +72,28 @@ enum SubjectPattern {
       guard asUser else { return false }
       for member in session.userMemberships where member == role { return true }
       return false
+    case .all(let parts):
+      for part in parts where !part.matches(session, asUser: asUser) { return false }
+      return true
+    }
+  }
+
+  /// It names a role, alone or among others, that there is none of.
+  var hasMissingRole: Bool {
+    switch self {
+    case .role(0): true
+    case .all(let parts): parts.contains { $0.hasMissingRole }
+    default: false
+    }
+  }
+
+  /// What it says is proven, if only in part: an application's name is a claim that every session may make.
+  var isProven: Bool {
+    switch self {
+    case .everyone, .role, .identity, .group, .agent: true
+    case .application, .anonymous: false
+    // With * nothing is proven that the others leave open.
+    case .all(let parts): parts.contains { if case .everyone = $0 { false } else { $0.isProven } }
     }
   }
 
@@ -74,6 +107,7 @@ enum SubjectPattern {
   var needsIdentity: Bool {
     switch self {
     case .identity, .group, .agent: true
+    case .all(let parts): parts.contains { $0.needsIdentity }
     default: false
     }
   }

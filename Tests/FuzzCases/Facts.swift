@@ -44,7 +44,9 @@ extension Choices {
       text: text(), object: oid(), schema: oid(), column: column(), column_name: text(), bound: bool())
   }
 
-  private mutating func subjectPattern() -> WardenSubjectPattern { WardenSubjectPattern(text: text(), role: oid()) }
+  private mutating func subjectPattern() -> WardenSubjectPattern {
+    WardenSubjectPattern(text: text(), role: oid(), parts: nil, part_count: 0)
+  }
 
   mutating func exemption() -> WardenExemption {
     var row = WardenExemption()

@@ -238,12 +238,24 @@ extension PolicyTests {
       .blocked("anonymous", [TestGuard(subjects: ["anonymous"])], on(orders, read)),
       .allowed(
         "identified", [TestGuard(subjects: ["anonymous"])], on(orders, read), in: TestSession(identity: "alice")),
+      .blocked("all of them", [both], on(orders, read), in: TestSession(roles: [500], application: "psql")),
+      .allowed("one of two", [both], on(orders, read), in: TestSession(roles: [1], userRoles: [1], application: "psql")),
+      .allowed("the other of two", [both], on(orders, read), in: TestSession(roles: [500], application: "x")),
+      .allowed(
+        "leave to all of them", [TestGuard(), bothLeave], on(orders, read), by: "leave",
+        in: TestSession(roles: [500], application: "psql")),
+      .blocked(
+        "leave to all of them is not for one", [TestGuard(), bothLeave], on(orders, read),
+        in: TestSession(roles: [7], application: "psql")),
       .blocked("environment", [TestGuard(environments: ["staging", "production"])], on(orders, read)),
       .allowed("other environment", [TestGuard(environments: ["staging"])], on(orders, read)),
     ])
     func subjects(_ scenario: DecisionCase) { scenario.run() }
 
     private static let role = TestGuard(subjects: [Subject("role:clerk", role: 500)])
+    private static let clerkInPsql = Subject(all: [Subject("role:clerk", role: 500), "application:psql"])
+    private static let both = TestGuard(subjects: [clerkInPsql])
+    private static let bothLeave = TestGuard(name: "leave", action: "allow", subjects: [clerkInPsql], priority: 1)
     private static let leave = TestGuard(
       name: "leave", action: "allow", subjects: [Subject("role:clerk", role: 500)], priority: 1)
     private static let mixedLeave = TestGuard(

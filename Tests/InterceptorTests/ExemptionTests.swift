@@ -16,6 +16,7 @@ extension PolicyTests {
     }
 
     private static let clerk = Subject("role:clerk", role: 500)
+    private static let helpdesk = Subject(all: [Subject("role:clerk", role: 500), "application:helpdesk"])
     private static let child = TestObject(
       oid: 201, name: "shop.people_1", ancestors: [200], columns: ["note", "", "email"])
 
@@ -29,6 +30,15 @@ extension PolicyTests {
       Scenario(
         name: "other role", exemptions: [TestExemption(subjects: [clerk])],
         session: TestSession(roles: [1], userRoles: [1]), masked: [true, true]),
+      Scenario(
+        name: "role and application", exemptions: [TestExemption(subjects: [helpdesk])],
+        session: TestSession(roles: [500], application: "helpdesk"), masked: [false, false]),
+      Scenario(
+        name: "role by another application", exemptions: [TestExemption(subjects: [helpdesk])],
+        session: TestSession(roles: [500], application: "psql"), masked: [true, true]),
+      Scenario(
+        name: "another role by the application", exemptions: [TestExemption(subjects: [helpdesk])],
+        session: TestSession(roles: [1], userRoles: [500], application: "helpdesk"), masked: [true, true]),
       Scenario(
         name: "role of the user only", exemptions: [TestExemption(subjects: [clerk])],
         session: TestSession(roles: [1], userRoles: [500]), masked: [true, true]),

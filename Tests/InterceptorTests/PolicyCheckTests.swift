@@ -76,6 +76,9 @@ private func approval(reviewers: [Subject]? = nil, approvals: Int32 = 1) -> Test
     Refused(row: approval(reviewers: []), state: "22023", message: "reviewers must not be empty"),
     Refused(row: approval(reviewers: ["role:nobody"]), state: "42704", message: "role:nobody"),
     Refused(row: approval(reviewers: ["alice"]), state: "22023", message: "alice"),
+    Refused(
+      row: approval(reviewers: [Subject(all: [Subject("role:a", role: 1), "application:x"])]), state: "22023",
+      message: "application:x", hint: "group:GLOB"),
     Refused(row: approval(reviewers: ["application:x"]), state: "22023", message: "application:x", hint: "group:GLOB"),
     Refused(row: approval(reviewers: ["agent:x"]), state: "22023", message: "agent:x"),
     Refused(row: approval(reviewers: ["anonymous"]), state: "22023", message: "anonymous"),
@@ -126,6 +129,17 @@ private func approval(reviewers: [Subject]? = nil, approvals: Int32 = 1) -> Test
   @Test(arguments: [
     RefusedExemption(row: TestExemption(subjects: ["anonymous"]), state: "22023", message: "anonymous"),
     RefusedExemption(row: TestExemption(subjects: ["application:psql"]), state: "22023", message: "application:psql"),
+    RefusedExemption(
+      row: TestExemption(subjects: [Subject(all: ["*", "application:psql"])]), state: "22023", message: "application:psql"),
+    RefusedExemption(
+      row: TestExemption(subjects: [Subject(all: ["anonymous", "application:psql"])]), state: "22023",
+      message: "application:psql"),
+    RefusedExemption(
+      row: TestExemption(subjects: [Subject(all: [Subject("role:a", role: 1), "role:nobody"])]), state: "42704",
+      message: "role:nobody"),
+    RefusedExemption(
+      row: TestExemption(subjects: [Subject(all: [Subject("role:a", role: 1), "clerk"])]), state: "22023",
+      message: "clerk"),
     RefusedExemption(row: TestExemption(subjects: []), state: "22023", message: "subjects"),
     RefusedExemption(row: TestExemption(subjects: ["role:nobody"]), state: "42704", message: "role:nobody"),
     RefusedExemption(row: TestExemption(targets: []), state: "22023", message: "targets"),
@@ -154,7 +168,7 @@ private func approval(reviewers: [Subject]? = nil, approvals: Int32 = 1) -> Test
       row.objects = arena.array([
         WardenObjectPattern(text: texts[1], object: 0, schema: 0, column: 0, column_name: texts[0], bound: true)
       ])
-      row.subjects = arena.array([WardenSubjectPattern(text: texts[2], role: 1)])
+      row.subjects = arena.array([WardenSubjectPattern(text: texts[2], role: 1, parts: nil, part_count: 0)])
       var room = arena.buffer(Int.random(in: 0...100, using: &random))
       var verdict = WardenVerdict()
       let isValid = warden_guard_check(&row, &room, &verdict)

@@ -90,12 +90,19 @@ struct Pattern: ExpressibleByStringLiteral, Sendable {
 struct Subject: ExpressibleByStringLiteral, Sendable {
   var text: String
   var role: UInt32 = 0
+  var parts: [Subject] = []
 
   init(stringLiteral text: String) { self.text = text }
 
   init(_ text: String, role: UInt32) {
     self.text = text
     self.role = role
+  }
+
+  /// Who is all of them, as C reads `a & b`.
+  init(all parts: [Subject]) {
+    text = parts.map { $0.text }.joined(separator: " & ")
+    self.parts = parts
   }
 }
 
@@ -181,7 +188,11 @@ private func patterns(_ patterns: [Pattern], _ arena: Arena) -> UnsafePointer<Wa
 }
 
 private func rows(_ subjects: [Subject], _ arena: Arena) -> UnsafePointer<WardenSubjectPattern>? {
-  arena.array(subjects.map { WardenSubjectPattern(text: arena.text($0.text), role: $0.role) })
+  arena.array(
+    subjects.map {
+      WardenSubjectPattern(
+        text: arena.text($0.text), role: $0.role, parts: rows($0.parts, arena), part_count: Int64($0.parts.count))
+    })
 }
 
 /// Puts the rows in force; false where one was refused.

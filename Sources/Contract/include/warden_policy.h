@@ -17,11 +17,16 @@ typedef struct WardenObjectPattern
 	bool		bound;			/* it named that when the rule was made; false: it has the name now */
 } WardenObjectPattern;
 
-/* An entry of subjects => '{…}'; role is set for role:NAME where the role exists. */
+/*
+ * An entry of subjects => '{…}'; role is set for role:NAME where the role exists. Of an entry that joins several by ' & ',
+ * parts are they, and none of them has parts.
+ */
 typedef struct WardenSubjectPattern
 {
 	WardenText	text;
 	uint32_t	role;
+	const struct WardenSubjectPattern *WARDEN_NULLABLE parts;
+	int64_t		part_count;
 } WardenSubjectPattern;
 
 typedef struct WardenGuard
@@ -207,6 +212,13 @@ typedef enum WardenMaskedWrite
 	WARDEN_MASKED_WRITE_CONFLICT = 1,	/* ON CONFLICT asks whether a value of a masked column exists */
 	WARDEN_MASKED_WRITE_STORES = 2	/* a masked column is set to a masked value */
 } WardenMaskedWrite;
+
+/*
+ * The exemptions that let some subject see real values of the column now: their ids, as many as there is room for, in the
+ * order in which they were loaded. How many there are.
+ */
+int64_t		warden_mask_exemptions(const WardenObject *WARDEN_NONNULL relation, int16_t column, int64_t now,
+								   int64_t *WARDEN_NONNULL ids, int64_t room);
 
 /*
  * The refusal for a statement that would read masked columns to change data, or store masked values (42501). Always
