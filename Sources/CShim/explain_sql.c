@@ -26,18 +26,6 @@
 
 PG_FUNCTION_INFO_V1(warden_sql_explain);
 
-typedef struct Explaining
-{
-	const char *text;
-	WardenSession session;		/* the subject's */
-	int			number;			/* of the statement; 0: there is only one */
-	bool		completely;		/* as in warden_tame */
-	List	   *rows;			/* of Row */
-	const char *action;			/* the result of the statement, as far as it has been explained; NULL: nothing matches yet */
-	const char *result;
-	MemoryContext memory;		/* theirs, which outlives the subtransaction */
-} Explaining;
-
 typedef struct Row
 {
 	char	   *fields[4];
@@ -49,7 +37,7 @@ bool		warden_explaining = false;
 /* Something would have run. */
 static bool stopped = false;
 
-static void explain_query(Explaining *explaining, Query *query);
+static void explain_query(WardenExplaining *explaining, Query *query);
 
 void
 warden_explain_check(Oid function)
@@ -67,8 +55,8 @@ warden_explain_check(Oid function)
 
 /* --- rows --- */
 
-static void
-add_row(Explaining *explaining, const char *guard, const char *action, const char *object, const char *reason)
+void
+warden_explain_row(WardenExplaining *explaining, const char *guard, const char *action, const char *object, const char *reason)
 {
 	MemoryContext caller = MemoryContextSwitchTo(explaining->memory);
 	Row		   *row = palloc0(sizeof(Row));
@@ -82,8 +70,8 @@ add_row(Explaining *explaining, const char *guard, const char *action, const cha
 }
 
 /* A statement can be decided on more than once, by what it calls, by what it runs: the most severe decision is its result. */
-static void
-add_result(Explaining *explaining, const char *action, const char *reason)
+void
+warden_explain_result(WardenExplaining *explaining, const char *action, const char *reason)
 {
 	static const char *const severity[] = {"allow", "alert", "require_approval", "block"};
 	int			now = -1;
@@ -116,7 +104,7 @@ next_field(const uint8_t **at)
 }
 
 static void
-explain_facts(Explaining *explaining, const WardenFacts *facts)
+explain_facts(WardenExplaining *explaining, const WardenFacts *facts)
 {
 	WardenBuffer rows = {NULL, 16384, 0};
 	const uint8_t *at;
@@ -137,27 +125,28 @@ explain_facts(Explaining *explaining, const WardenFacts *facts)
 		const char *reason = next_field(&at);
 
 		if (guard != NULL)
-			add_row(explaining, guard, action, object, reason);
+			warden_explain_row(explaining, guard, action, object, reason);
 		else
-			add_result(explaining, action, reason);
+			warden_explain_result(explaining, action, reason);
 	}
+	warden_explain_masks(explaining, facts);
 }
 
 /* --- what is planned --- */
 
 /* What a function runs is decided on when it runs. */
 static void
-note_opaque(Explaining *explaining, WardenFunction *function)
+note_opaque(WardenExplaining *explaining, WardenFunction *function)
 {
 	WardenAccess access = {.object = &function->object};
 	WardenFacts facts = {.accesses = &access, .count = 1};
 
-	add_row(explaining, NULL, NULL, warden_facts_hide(&facts) ? NULL : (const char *) function->object.name.bytes,
+	warden_explain_row(explaining, NULL, NULL, warden_facts_hide(&facts) ? NULL : (const char *) function->object.name.bytes,
 			"what the function runs is decided when it runs");
 }
 
 static void
-explain_function(Explaining *explaining, Oid oid)
+explain_function(WardenExplaining *explaining, Oid oid)
 {
 	WardenClasses host = warden_host_function(oid);
 	WardenFunction *function = oid >= FirstNormalObjectId ? warden_function(oid) : NULL;
@@ -174,7 +163,7 @@ explain_function(Explaining *explaining, Oid oid)
 }
 
 static void
-explain_planned(Explaining *explaining, Query *query)
+explain_planned(WardenExplaining *explaining, Query *query)
 {
 	List	   *functions = warden_called_functions(query);
 	PlannedStmt *plan = standard_planner(warden_tame(query, explaining->completely), explaining->text,
@@ -182,6 +171,7 @@ explain_planned(Explaining *explaining, Query *query)
 	WardenFacts facts;
 	ListCell   *cell;
 
+	warden_explain_masked_writes(explaining, query);
 	warden_facts_begin(&facts, GetCommandTagName(CreateCommandTag((Node *) plan)));
 	warden_plan_facts(&facts, plan, plan->commandType, NULL);
 	if (facts.count == 0 && warden_is_way_out(plan))
@@ -194,7 +184,7 @@ explain_planned(Explaining *explaining, Query *query)
 /* --- what is not --- */
 
 static void
-explain_all(Explaining *explaining, List *queries)
+explain_all(WardenExplaining *explaining, List *queries)
 {
 	ListCell   *cell;
 
@@ -204,7 +194,7 @@ explain_all(Explaining *explaining, List *queries)
 
 /* The query of EXPLAIN ANALYZE, CREATE TABLE AS, DECLARE: analysed, and not rewritten. */
 static void
-explain_held(Explaining *explaining, Node *held)
+explain_held(WardenExplaining *explaining, Node *held)
 {
 	Query	   *query = castNode(Query, copyObject(held));
 
@@ -224,7 +214,7 @@ is_analyzed(ExplainStmt *stmt)
 }
 
 static void
-explain_copied(Explaining *explaining, CopyStmt *stmt)
+explain_copied(WardenExplaining *explaining, CopyStmt *stmt)
 {
 	RawStmt    *raw = makeNode(RawStmt);
 
@@ -233,7 +223,7 @@ explain_copied(Explaining *explaining, CopyStmt *stmt)
 }
 
 static void
-explain_prepared(Explaining *explaining, ExecuteStmt *stmt)
+explain_prepared(WardenExplaining *explaining, ExecuteStmt *stmt)
 {
 	CachedPlanSource *source = FetchPreparedStatement(stmt->name, true)->plansource;
 
@@ -245,7 +235,7 @@ explain_prepared(Explaining *explaining, ExecuteStmt *stmt)
 
 /* What a utility statement plans and runs in its turn. */
 static void
-explain_inner(Explaining *explaining, Node *stmt)
+explain_inner(WardenExplaining *explaining, Node *stmt)
 {
 	switch (nodeTag(stmt))
 	{
@@ -268,10 +258,10 @@ explain_inner(Explaining *explaining, Node *stmt)
 			explain_prepared(explaining, (ExecuteStmt *) stmt);
 			break;
 		case T_DoStmt:
-			add_row(explaining, NULL, NULL, NULL, "what the DO block runs is decided when it runs");
+			warden_explain_row(explaining, NULL, NULL, NULL, "what the DO block runs is decided when it runs");
 			break;
 		case T_CallStmt:
-			add_row(explaining, NULL, NULL, NULL, "what the procedure runs is decided when it runs");
+			warden_explain_row(explaining, NULL, NULL, NULL, "what the procedure runs is decided when it runs");
 			break;
 		default:
 			break;
@@ -342,7 +332,7 @@ check_names(Node *stmt)
 }
 
 static void
-explain_utility(Explaining *explaining, Query *query)
+explain_utility(WardenExplaining *explaining, Query *query)
 {
 	Node	   *stmt = query->utilityStmt;
 	PlannedStmt *wrapper = makeNode(PlannedStmt);
@@ -363,7 +353,7 @@ explain_utility(Explaining *explaining, Query *query)
 }
 
 static void
-explain_query(Explaining *explaining, Query *query)
+explain_query(WardenExplaining *explaining, Query *query)
 {
 	check_stack_depth();
 	CHECK_FOR_INTERRUPTS();
@@ -389,7 +379,7 @@ locate_error(void *arg)
 }
 
 static void
-explain_statement(Explaining *explaining, RawStmt *statement)
+explain_statement(WardenExplaining *explaining, RawStmt *statement)
 {
 	Oid		   *types = NULL;
 	int			count = 0;
@@ -397,11 +387,11 @@ explain_statement(Explaining *explaining, RawStmt *statement)
 	explaining->action = NULL;
 	explain_all(explaining, pg_analyze_and_rewrite_varparams(statement, explaining->text, &types, &count, NULL));
 	if (explaining->action != NULL)
-		add_row(explaining, NULL, explaining->action, NULL, explaining->result);
+		warden_explain_row(explaining, NULL, explaining->action, NULL, explaining->result);
 }
 
 static void
-explain_text(Explaining *explaining)
+explain_text(WardenExplaining *explaining)
 {
 	ErrorContextCallback callback = {error_context_stack, locate_error, NULL};
 	List	   *statements;
@@ -431,7 +421,7 @@ take_back(MemoryContext memory, ResourceOwner owner, ErrorData *error)
 
 /* False where it was stopped because planning would have run a function. */
 static bool
-try_to_explain(Explaining *explaining)
+try_to_explain(WardenExplaining *explaining)
 {
 	MemoryContext memory = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -489,7 +479,7 @@ Datum
 warden_sql_explain(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	Explaining	explaining = {.memory = CurrentMemoryContext};
+	WardenExplaining explaining = {.memory = CurrentMemoryContext};
 	ListCell   *cell;
 
 	warden_ready();

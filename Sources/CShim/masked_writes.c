@@ -88,15 +88,31 @@ reads_masked(Node *node, ChangedRelation *changed)
 	return expression_tree_walker(node, reads_masked, changed);
 }
 
-static void
-refuse_reads(Query *query, ChangedRelation *changed, const WardenPlanning *planning)
+static bool
+query_reads_masked(Query *query, ChangedRelation *changed)
 {
 	OnConflictExpr *conflict = query->onConflict;
 
-	if (reads_masked((Node *) query->targetList, changed) || reads_masked((Node *) query->jointree, changed) ||
+	return reads_masked((Node *) query->targetList, changed) || reads_masked((Node *) query->jointree, changed) ||
 		reads_masked((Node *) query->mergeActionList, changed) || reads_masked(WARDEN_MERGE_CONDITION(query), changed) ||
 		(conflict && (reads_masked((Node *) conflict->onConflictSet, changed) ||
-					  reads_masked(conflict->onConflictWhere, changed))))
+					  reads_masked(conflict->onConflictWhere, changed)));
+}
+
+bool
+warden_write_reads_masked(Query *query, const WardenRelation *relation, const bool *masked, AttrNumber *column)
+{
+	ChangedRelation changed = {.rti = (Index) query->resultRelation, .relation = relation, .masked = masked};
+	bool		reads = query_reads_masked(query, &changed);
+
+	*column = changed.read;
+	return reads;
+}
+
+static void
+refuse_reads(Query *query, ChangedRelation *changed, const WardenPlanning *planning)
+{
+	if (query_reads_masked(query, changed))
 		raise_masked_write(planning, query, changed, WARDEN_MASKED_WRITE_READS);
 }
 

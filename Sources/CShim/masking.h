@@ -27,4 +27,10 @@ extern Node *warden_masked_column(const WardenRelation *relation, const bool *ma
  */
 extern void warden_masked_writes(Query *query, const WardenPlanning *planning);
 
+/*
+ * Does the query read a column of the relation that it changes, one that `masked` tells (as warden_columns_masked), for
+ * anything but what it returns? *column is that one; 0: the whole row.
+ */
+extern bool warden_write_reads_masked(Query *query, const WardenRelation *relation, const bool *masked, AttrNumber *column);
+
 #endif

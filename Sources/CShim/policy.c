@@ -461,6 +461,7 @@ read_mask(Datum *values, bool *nulls)
 	entry->relation = DatumGetObjectId(values[0]);
 	entry->column = masked_column(entry->relation, DatumGetInt16(values[1]), NameStr(*DatumGetName(values[2])),
 								  nulls[8] ? InvalidOid : DatumGetObjectId(values[8]));
+	strlcpy(entry->method, TextDatumGetCString(values[3]), sizeof(entry->method));
 	entry->by_label = strcmp(TextDatumGetCString(values[6]), "label") == 0;
 	warden_mask_count++;
 	warden_masks = repalloc(warden_masks, sizeof(WardenMaskEntry) * (warden_mask_count + 1));

@@ -284,6 +284,7 @@ typedef struct WardenMaskEntry
 	Oid			relation;
 	int16		column;			/* its number; WARDEN_MASK_OF_NO_COLUMN where it was dropped */
 	bool		by_label;
+	char		method[24];
 } WardenMaskEntry;
 
 extern WardenMaskEntry *warden_masks;

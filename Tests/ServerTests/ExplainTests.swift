@@ -215,6 +215,56 @@ extension ServerTests.ExplainTests {
     #expect(records.first?["decision"] == "allowed")
   }
 
+  /// How each masked column would be seen, by whom and why; and what a write that reads one comes to.
+  @Test func masksAreTold() throws {
+    try shop.mask()
+    let analyst = try shop.connect("analyst")
+    let read = "SELECT id, email, city FROM shop.customers WHERE phone = 'x'"
+    let runs = "-|allow|-|the statement runs"
+    let email = "shop.customers.email"
+    #expect(
+      try explain(read, on: analyst) == [
+        "mask|mask|\(email)|method email; not exempt", "mask|mask|shop.customers.phone|method partial; not exempt", runs,
+      ])
+    #expect(try explain("SELECT id FROM shop.customers", on: analyst).isEmpty)
+    #expect(try explain("COPY shop.customers (email) TO STDOUT", on: analyst).contains { $0.contains("|mask|\(email)|") })
+    #expect(
+      try explain("SELECT email FROM shop.events_january", on: analyst).first
+        == "mask|mask|shop.events_january.email|method email; not exempt")
+    #expect(
+      try explain("SELECT email FROM shop.customers", "shop_owner", on: shop.admin) == [
+        "mask|allow|\(email)|real values: owner", runs,
+      ])
+    #expect(
+      try explain("SELECT email FROM shop.customers", on: shop.admin) == [
+        "mask|allow|\(email)|real values: superuser", runs,
+      ])
+    try shop.admin.query("SELECT warden.exempt('{role:analyst}', '{\(email)}')")
+    #expect(
+      try explain(read, "analyst", on: shop.admin) == [
+        "mask|allow|\(email)|real values: exempt", "mask|mask|shop.customers.phone|method partial; not exempt", runs,
+      ])
+  }
+
+  static let maskedWrites = [
+    "UPDATE shop.customers SET city = 'x' WHERE email = 'y'", "DELETE FROM shop.customers WHERE phone LIKE '+1%'",
+    "UPDATE shop.customers SET city = email WHERE id = 1",
+    "WITH u AS (UPDATE shop.customers SET city = 'x' WHERE email = 'y' RETURNING id) SELECT * FROM u",
+  ]
+
+  /// What is told is the refusal that the statement meets.
+  @Test(arguments: maskedWrites) func maskedWritesAreTold(_ sql: String) throws {
+    try shop.mask()
+    let analyst = try shop.connect("analyst")
+    let before = try shop.contents()
+    let rows = try explain(sql, on: analyst)
+    #expect(rows.contains("mask|block|shop.customers|masked columns are read to change data; not exempt"), "\(rows)")
+    #expect(rows.last == "-|block|-|\(analyst.error(sql)?.message ?? "")", "\(rows)")
+    #expect(try explain(sql, "shop_owner", on: shop.admin).last == "-|allow|-|the statement runs")
+    #expect(try shop.contents() == before)
+    #expect(try explain("UPDATE shop.customers SET city = 'x' WHERE id = 1", on: analyst).isEmpty)
+  }
+
   /// Names of what the caller may not see are in the audit alone.
   @Test func namesAreNotLeaked() throws {
     try shop.admin.query(
