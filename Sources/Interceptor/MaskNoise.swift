@@ -31,13 +31,13 @@ extension MaskRow {
   /// Of numeric(p, s); 0: any number.
   func digitsBeforePoint(_ method: StaticString) throws(PolicyError) -> Int {
     guard let precision else { return 0 }
-    guard scale >= 0, scale <= precision else {
+    guard scale >= 0, scale < precision else {
       throw PolicyError(
         .invalidParameter,
         Message("method %1$s does not take the precision and scale of column \"%2$s\"", [UInt8](method), target.copy),
-        hint: Message("It takes numeric(p, s) with s from 0 to p. Use method redact or null."))
+        hint: Message("It takes numeric(p, s) with s from 0 to p - 1. Use method redact or null."))
     }
-    return max(1, precision &- scale)
+    return precision &- scale
   }
 }
 

@@ -111,7 +111,7 @@ enum MaskRound {
   /// The calendar that PostgreSQL has, Gregorian for all time; algorithms of Howard Hinnant, "chrono-Compatible
   /// Low-Level Date Algorithms".
   static func day(_ day: Int64, _ unit: ByteView, min: Int64) -> Int64 {
-    if unit.isEqual(to: ByteView("day")) || unit.isEqual(to: ByteView("hour")) { return day }
+    if unit.isEqual(to: ByteView("day")) || unit.isEqual(to: ByteView("hour")) { return max(min, day) }
     var (year, month) = civil(day)
     if unit.isEqual(to: ByteView("quarter")) {
       month = (month &- 1) / 3 &* 3 &+ 1
