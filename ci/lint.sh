@@ -64,7 +64,7 @@ exports() {
     [ -f "$library" ] || { echo "build first: $library is not there"; return 1; }
     names=$(nm -D --defined-only "$library" | awk '{print $3}')
     [ -n "$names" ] || { echo "the library exports nothing"; return 1; }
-    ! printf '%s\n' "$names" | grep -vE '^(_PG_init|Pg_magic_func|pg_finfo_warden_sql_[a-z_]+|warden_sql_[a-z_]+|warden_worker_(launcher|writer))$'
+    ! printf '%s\n' "$names" | grep -vE '^(_PG_init|Pg_magic_func|pg_finfo_warden_sql_[a-z0-9_]+|warden_sql_[a-z0-9_]+|warden_worker_(launcher|writer))$'
 }
 
 self_contained() {

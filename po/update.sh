@@ -42,7 +42,7 @@ extract() {
     swift_messages Sources/Interceptor/*.swift >"$work/swift.c"
     # no header with a date in it, no line numbers: the file changes when a text does
     xgettext --language=C --from-code=UTF-8 --sort-output --no-location --no-wrap --omit-header \
-        --keyword=gettext --keyword=errmsg --keyword=errdetail --keyword=errhint --keyword=_ \
+        --keyword=gettext --keyword=errmsg --keyword=errdetail --keyword=errhint --keyword=gettext_noop --keyword=_ \
         --flag=errmsg:1:c-format --flag=errdetail:1:c-format --flag=errhint:1:c-format --flag=gettext:1:c-format \
         --output="$1" "$work/swift.c" Sources/CShim/*.c
 }
