@@ -200,6 +200,15 @@ warden_view_of(RangeTblEntry *rte)
 #define WARDEN_MAY_SEE_SCHEMA(schema, role) (pg_namespace_aclcheck((schema), (role), ACL_USAGE) == ACLCHECK_OK)
 #endif
 
+/* 16: the same for functions. */
+#if PG_VERSION_NUM >= 160000
+#include "catalog/pg_proc.h"
+#define WARDEN_MAY_EXECUTE(function, role) \
+	(object_aclcheck(ProcedureRelationId, (function), (role), ACL_EXECUTE) == ACLCHECK_OK)
+#else
+#define WARDEN_MAY_EXECUTE(function, role) (pg_proc_aclcheck((function), (role), ACL_EXECUTE) == ACLCHECK_OK)
+#endif
+
 /* 16: one function tells who owns an object of any kind. */
 #if PG_VERSION_NUM >= 160000
 #include "catalog/pg_namespace.h"

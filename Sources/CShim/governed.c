@@ -54,6 +54,9 @@ role_changed(Datum arg, int cache, uint32 hash)
 	(void) hash;
 	warden_session_dirty();
 	warden_policy_stale = true;
+	/* a member of another role, or a superuser, sees other masks */
+	if (warden_any_masks)
+		ResetPlanCache();
 }
 
 static void

@@ -19,6 +19,7 @@
 #include "nodes/params.h"
 #include "parser/parse_func.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"

@@ -251,6 +251,8 @@ warden_define_mask(Oid relid, AttrNumber attnum, const char *method, Jsonb *opti
 	definition.column = warden_text(quote_identifier(column));
 	definition.unique = is_unique(relid, attnum);
 	fill_options(&definition, options);
+	if (method != NULL && strcmp(method, "expression") == 0)
+		warden_mask_sql_bind(&definition, relid, attnum);
 	SWIFT_GET(defined, warden_mask_expression(&definition, &expression, &method_chosen, warden_texts(), &verdict));
 	if (!defined)
 		warden_raise(&verdict);

@@ -125,6 +125,8 @@ define(MaskWork *work)
 		return warden_fit_labels(work->target.relation, work->target.column, work->labels, work->label_count);
 	mask.expression = warden_define_mask(work->target.relation, work->target.column, work->method, work->options, &chosen);
 	mask.method = chosen;
+	if (strcmp(chosen, "expression") == 0)
+		mask.options = warden_mask_sql_options(mask.options, work->target.name);
 	warden_try_mask(mask.expression, work->target.relation);
 	return mask;
 }

@@ -72,7 +72,7 @@ warden_rte_fits(RangeTblEntry *rte, WardenRelation *relation)
 
 /* Adds what the current user sees masked; how many were added. */
 static int64
-masked_for_current_user(WardenRelation *relation, bool *masked)
+masked_for_current_user(WardenRelation *relation, TimestampTz at, bool *masked)
 {
 	WardenSession session = warden_session;
 	bool		mine[MaxHeapAttributeNumber];
@@ -83,7 +83,7 @@ masked_for_current_user(WardenRelation *relation, bool *masked)
 	session.superuser = superuser_arg(session.role_oid);
 	session.role_memberships = warden_memberships(session.role_oid, &session.role_membership_count);
 	SWIFT_GET(count, warden_masked_columns(&session, &relation->object,
-										   has_privs_of_role(session.role_oid, relation->owner), GetCurrentTimestamp(),
+										   has_privs_of_role(session.role_oid, relation->owner), at,
 										   relation->masked, relation->masked_count, mine));
 	for (int i = 0; count > 0 && i < relation->masked_count; i++)
 		if (mine[i] && !masked[i])
@@ -95,7 +95,7 @@ masked_for_current_user(WardenRelation *relation, bool *masked)
 }
 
 static bool
-masked_for_session(WardenRelation *relation, bool *masked)
+masked_for_session(WardenRelation *relation, TimestampTz at, bool *masked)
 {
 	int64_t		count;
 	bool		owner;
@@ -104,14 +104,14 @@ masked_for_session(WardenRelation *relation, bool *masked)
 		return false;
 	warden_session_refresh();
 	owner = has_privs_of_role(warden_session.role_oid, relation->owner);
-	SWIFT_GET(count, warden_masked_columns(&warden_session, &relation->object, owner, GetCurrentTimestamp(),
+	SWIFT_GET(count, warden_masked_columns(&warden_session, &relation->object, owner, at,
 										   relation->masked, relation->masked_count, masked));
 	/*
 	 * REFRESH, ANALYZE and CREATE INDEX run code of the table's owner, as the owner, for whoever calls them: it sees
 	 * no more than the owner does.
 	 */
 	if (InSecurityRestrictedOperation() && GetUserId() != warden_session.role_oid)
-		count += masked_for_current_user(relation, masked);
+		count += masked_for_current_user(relation, at, masked);
 	return count > 0;
 }
 
@@ -120,7 +120,22 @@ bool
 warden_columns_masked(WardenRelation *relation, bool *masked)
 {
 	/* foreign-key checks compare real values, whoever causes them */
-	return !InNoForceRLSOperation() && masked_for_session(relation, masked);
+	return !InNoForceRLSOperation() && masked_for_session(relation, GetCurrentTimestamp(), masked);
+}
+
+/* Will the session see more of the relation masked when every exemption that ends has ended? */
+static bool
+is_shown_for_a_while(WardenRelation *relation, const bool *masked)
+{
+	bool		later[MaxHeapAttributeNumber];
+
+	if (warden_last_expiry == 0 || InNoForceRLSOperation() ||
+		!masked_for_session(relation, warden_last_expiry + 1, later))
+		return false;
+	for (int i = 0; i < relation->masked_count; i++)
+		if (later[i] != masked[i])
+			return true;
+	return false;
 }
 
 bool
@@ -128,7 +143,7 @@ warden_sees_masks_of(WardenRelation *relation)
 {
 	bool		masked[MaxHeapAttributeNumber];
 
-	return masked_for_session(relation, masked);
+	return masked_for_session(relation, GetCurrentTimestamp(), masked);
 }
 
 /* --- the masking expression of a column --- */
@@ -465,6 +480,9 @@ warden_refuse_statistics(const WardenRelation *relation)
 				 errhint("A member of warden_admin can exempt you with warden.exempt().")));
 }
 
+/* What the query being planned reads is seen real by an exemption that ends. */
+static bool ends_by_itself = false;
+
 static void
 redirect_relation(Query *query, Index rti, RangeTblEntry *rte, bool *maskable)
 {
@@ -482,8 +500,11 @@ redirect_relation(Query *query, Index rti, RangeTblEntry *rte, bool *maskable)
 	if (!relation->maskable)
 		return;
 	*maskable = true;
+	if (!warden_columns_masked(relation, masked))
+		memset(masked, 0, sizeof(bool) * relation->masked_count);
+	ends_by_itself |= is_shown_for_a_while(relation, masked);
 	/* one that is changed is for warden_masked_writes */
-	if (query->resultRelation != (int) rti && warden_columns_masked(relation, masked))
+	if (query->resultRelation != (int) rti && memchr(masked, true, relation->masked_count) != NULL)
 		redirect(query, rti, rte, relation, masked);
 }
 
@@ -581,13 +602,14 @@ plan_masked(Query *parse, const char *query_string, int cursor_options, ParamLis
 	PlannedStmt *plan;
 	List	   *inflows;
 	bool		maskable = false;
+	bool		ends_here;
 
 	planning_mask_trial = warden_mask_trial;
 	warden_mask_trial = false;
 	warden_via_stamp(parse);
 	/* before it is redirected: what a session sees masked cannot be told from a column afterwards */
 	inflows = warden_inflows_planned(parse, params);
-	warden_mask_needs_subtransaction = false;
+	warden_mask_needs_subtransaction = ends_by_itself = false;
 	if (warden_any_masks)
 	{
 		warden_session_refresh();
@@ -595,6 +617,7 @@ plan_masked(Query *parse, const char *query_string, int cursor_options, ParamLis
 		if (maskable)
 			warden_masked_writes(parse, &(WardenPlanning) {query_string, *redaction});
 	}
+	ends_here = ends_by_itself;
 	/* parallel operations know no subtransactions */
 	if (warden_mask_needs_subtransaction)
 		cursor_options &= ~CURSOR_OPT_PARALLEL_OK;
@@ -604,8 +627,8 @@ plan_masked(Query *parse, const char *query_string, int cursor_options, ParamLis
 	/* the plan cache plans again for another role */
 	if (maskable)
 		plan->dependsOnRole = true;
-	/* a cached plan is taken before any hook could see that an exemption has expired: none is kept meanwhile */
-	if (maskable && warden_last_expiry != 0 && warden_last_expiry > GetCurrentTimestamp())
+	/* a cached plan is taken before any hook could see that the exemption has ended: none is kept meanwhile */
+	if (ends_here)
 		ResetPlanCache();
 	return plan;
 }

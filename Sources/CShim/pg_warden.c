@@ -33,6 +33,7 @@ _PG_init(void)
 	warden_writer_register();
 	warden_audit_install();
 	warden_masking_install();
+	warden_masked_plans_install();
 	warden_masked_errors_install();
 	warden_masked_statistics_install();
 	warden_running_install();

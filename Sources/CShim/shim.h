@@ -529,6 +529,9 @@ extern void warden_refuse_statistics(const WardenRelation *relation);
 /* Was the reference planned for what the session sees now? */
 extern bool warden_rte_fits(RangeTblEntry *rte, WardenRelation *relation);
 
+/* --- masked_plans.c --- */
+extern void warden_masked_plans_install(void);
+
 /* --- mask_caught.c --- */
 /* The expression, or list, with the calls of mask_caught made such that errors in them give the constant. */
 extern Node *warden_mask_lazily(Node *expression);

@@ -5,7 +5,7 @@ enum MaskExpression {
   /// Writes it, of exactly the column's type.
   static func write(_ method: MaskMethod, for row: MaskRow, to writer: inout TextWriter) throws(PolicyError) {
     // What a domain does not take is not shown.
-    let mayFail = row.isDomain && !method.isConstant
+    let mayFail = row.isDomain && !method.isConstant && !method.fitsDomains
     if mayFail { writer.append("(warden.mask_caught(") }
     try method.write(row, &writer)
     writer.append("::")

@@ -14,6 +14,8 @@ struct MaskMethod: Sendable {
   var masksElements = false
   /// The options that it takes.
   var options: [StaticString] = []
+  /// What it writes is of the column's type, and fits a domain.
+  var fitsDomains = false
   /// Every row shows the same.
   var isConstant = false
   /// Every row shows NULL.
@@ -24,7 +26,9 @@ struct MaskMethod: Sendable {
 
   /// By the order in which errors name them.
   static var all: [MaskMethod] {
-    [.redact, .null, .partial, .email, .last4, .hash, .noise, .round, .year, .ipPrefix, .fake, .scrub, .json]
+    [
+      .redact, .null, .partial, .email, .last4, .hash, .noise, .round, .year, .ipPrefix, .fake, .scrub, .json, .expression,
+    ]
   }
 
   /// The method that the row asks for, or that is chosen for the column's type; it takes the column and the options.
