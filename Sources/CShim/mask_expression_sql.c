@@ -42,6 +42,15 @@ refuse(const char *why)
 
 /* --- parsing --- */
 
+/* Before its names are looked up: in a subquery they would be the column too. */
+static bool
+has_subquery(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	return IsA(node, SubLink) || IsA(node, SelectStmt) || raw_expression_tree_walker(node, has_subquery, context);
+}
+
 /* The expression of a SELECT that consists of nothing else. */
 static Node *
 only_expression(const char *sql)
@@ -59,6 +68,8 @@ only_expression(const char *sql)
 	target = linitial_node(ResTarget, select->targetList);
 	if (target->name != NULL || target->indirection != NIL)
 		refuse("it is not one expression");
+	if (has_subquery(target->val, NULL))
+		refuse("it has a subquery");
 	return target->val;
 }
 
@@ -100,8 +111,6 @@ check_node(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
-	if (IsA(node, SubLink) || IsA(node, Query))
-		refuse("it has a subquery");
 	if (IsA(node, Aggref) || IsA(node, GroupingFunc) || IsA(node, WindowFunc))
 		refuse("it has an aggregate or a window function");
 	if (expression_returns_set(node))
