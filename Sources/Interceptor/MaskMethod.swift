@@ -27,7 +27,8 @@ struct MaskMethod: Sendable {
   /// By the order in which errors name them.
   static var all: [MaskMethod] {
     [
-      .redact, .null, .partial, .email, .last4, .hash, .noise, .round, .year, .ipPrefix, .fake, .scrub, .json, .expression,
+      .redact, .null, .partial, .email, .last4, .hash, .noise, .round, .year, .ipPrefix, .fake, .scrub, .json,
+      .expression,
     ]
   }
 
