@@ -38,7 +38,8 @@ struct MaskOptions {
   func text(_ key: StaticString, most: Int) throws(PolicyError) -> [UInt8]? {
     guard let value = try value(key) else { return nil }
     guard value.count <= most else {
-      throw MaskOptions.invalid(key, value, Message("Accepted: a text of at most %1$s bytes.", MaskOptions.digits(most)))
+      throw MaskOptions.invalid(
+        key, value, Message("Accepted: a text of at most %1$s bytes.", MaskOptions.digits(most)))
     }
     return value.copy
   }
@@ -81,7 +82,8 @@ struct MaskOptions {
   static func invalid(_ key: StaticString, _ value: TextView, _ hint: Message) -> PolicyError {
     PolicyError(
       .invalidParameter,
-      Message("invalid value of option %1$s: \"%2$s\"", [UInt8](key), Array(value.copy.prefix(longestValue))), hint: hint)
+      Message("invalid value of option %1$s: \"%2$s\"", [UInt8](key), Array(value.copy.prefix(longestValue))),
+      hint: hint)
   }
 
   static func invalid(_ key: StaticString, _ value: TextView, _ hint: StaticString) -> PolicyError {
