@@ -537,12 +537,17 @@ COMMENT ON FUNCTION warden.mask_never IS 'False; in plans, keeps the executor fr
 CREATE FUNCTION warden.mask(target text, method text DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS void
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'warden_sql_mask';
 COMMENT ON FUNCTION warden.mask IS
-'Masks a column (''schema.table.column''): everyone but the owner, superusers and exempt subjects sees it through the '
-'method: redact, null, partial (options prefix, suffix, fill), email. Method NULL: by the column''s type';
+'Masks a column (''schema.table.column''), or each column that carries a label (''label:pii.email'', ''label:pii.*''), later '
+'ones too: everyone but the owner, superusers and exempt subjects sees it through the method, such as redact, null, partial '
+'(options prefix, suffix, fill), email, last4, hash, fake (kind), year, round, noise, ip_prefix, json, scrub, expression (sql). '
+'Method NULL: by the column''s labels (pii.email: email; name: fake or partial; phone, card, payment, iban: last4; ip: '
+'ip_prefix; birth…: year; address: fake; note, free_text: scrub; secret: redact), then by its type. A method of a label that '
+'does not fit a column gives way to its type''s. A column''s own mask stands before its labels'', an exact label before a pattern';
 
 CREATE FUNCTION warden.unmask(target text) RETURNS boolean
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'warden_sql_unmask';
-COMMENT ON FUNCTION warden.unmask IS 'Takes the mask off a column; false where it had none';
+COMMENT ON FUNCTION warden.unmask IS 'Takes the mask off a column, or off a label (''label:pii.email''); false where it had none. A mask outlives its column, for '
+'one that gets its name: it is taken off the same way';
 
 CREATE FUNCTION warden.check_masks(role name)
     RETURNS TABLE (target text, door text, leaks boolean, detail text)

@@ -239,7 +239,8 @@ extension PolicyTests {
       .allowed(
         "identified", [TestGuard(subjects: ["anonymous"])], on(orders, read), in: TestSession(identity: "alice")),
       .blocked("all of them", [both], on(orders, read), in: TestSession(roles: [500], application: "psql")),
-      .allowed("one of two", [both], on(orders, read), in: TestSession(roles: [1], userRoles: [1], application: "psql")),
+      .allowed(
+        "one of two", [both], on(orders, read), in: TestSession(roles: [1], userRoles: [1], application: "psql")),
       .allowed("the other of two", [both], on(orders, read), in: TestSession(roles: [500], application: "x")),
       .allowed(
         "leave to all of them", [TestGuard(), bothLeave], on(orders, read), by: "leave",

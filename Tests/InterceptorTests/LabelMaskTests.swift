@@ -50,7 +50,7 @@ extension PolicyTests {
     ]
 
     @Test(arguments: patterns) func pattern(_ text: String, _ isPattern: Bool) {
-        let arena = Arena()
+      let arena = Arena()
       #expect(warden_label_mask_pattern(arena.text(text)) == isPattern)
     }
 

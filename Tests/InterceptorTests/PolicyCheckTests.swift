@@ -130,7 +130,8 @@ private func approval(reviewers: [Subject]? = nil, approvals: Int32 = 1) -> Test
     RefusedExemption(row: TestExemption(subjects: ["anonymous"]), state: "22023", message: "anonymous"),
     RefusedExemption(row: TestExemption(subjects: ["application:psql"]), state: "22023", message: "application:psql"),
     RefusedExemption(
-      row: TestExemption(subjects: [Subject(all: ["*", "application:psql"])]), state: "22023", message: "application:psql"),
+      row: TestExemption(subjects: [Subject(all: ["*", "application:psql"])]), state: "22023",
+      message: "application:psql"),
     RefusedExemption(
       row: TestExemption(subjects: [Subject(all: ["anonymous", "application:psql"])]), state: "22023",
       message: "application:psql"),

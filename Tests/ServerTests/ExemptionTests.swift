@@ -74,7 +74,8 @@ extension ServerTests.ExemptionTests {
     ("'{*}', '{*}', now() - interval '1 second'", "22023", "until"), ("'{*}', '{*}', '-infinity'", "22023", "until"),
   ]
 
-  @Test(arguments: refused) func badExemptionIsRefused(_ arguments: String, _ sqlstate: String, _ named: String) throws {
+  @Test(arguments: refused) func badExemptionIsRefused(_ arguments: String, _ sqlstate: String, _ named: String) throws
+  {
     let error = try #require(shop.admin.error("SELECT warden.exempt(\(arguments))"))
     #expect(error.sqlstate == sqlstate && error.message.contains(named) && !error.hint.isEmpty, "\(error.text)")
     #expect(try shop.admin.query("SELECT count(*) FROM warden.exemptions").value == "0")
@@ -102,7 +103,8 @@ extension ServerTests.ExemptionTests {
     try analyst.query("SELECT pg_sleep(1.1)")
     try expect(Shop.maskedEmail)
     #expect(try shop.admin.query("SELECT active, state FROM warden.exemptions").rows == [["f", "expired"]])
-    #expect(try shop.admin.query("SELECT exempt FROM warden.masks LIMIT 1").value == "{\"owner shop_owner\",superusers}")
+    #expect(
+      try shop.admin.query("SELECT exempt FROM warden.masks LIMIT 1").value == "{\"owner shop_owner\",superusers}")
   }
 
   @Test func rolesThatAreGoneAreNobody() throws {

@@ -224,10 +224,12 @@ extension ServerTests.ExplainTests {
     let email = "shop.customers.email"
     #expect(
       try explain(read, on: analyst) == [
-        "mask|mask|\(email)|method email; not exempt", "mask|mask|shop.customers.phone|method partial; not exempt", runs,
+        "mask|mask|\(email)|method email; not exempt", "mask|mask|shop.customers.phone|method partial; not exempt",
+        runs,
       ])
     #expect(try explain("SELECT id FROM shop.customers", on: analyst).isEmpty)
-    #expect(try explain("COPY shop.customers (email) TO STDOUT", on: analyst).contains { $0.contains("|mask|\(email)|") })
+    #expect(
+      try explain("COPY shop.customers (email) TO STDOUT", on: analyst).contains { $0.contains("|mask|\(email)|") })
     #expect(
       try explain("SELECT email FROM shop.events_january", on: analyst).first
         == "mask|mask|shop.events_january.email|method email; not exempt")

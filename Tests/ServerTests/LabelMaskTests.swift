@@ -165,7 +165,8 @@ extension ServerTests.LabelMaskTests {
 extension ServerTests.LabelMaskTests {
   @Test func laterColumnsOfALabelledTable() throws {
     try shop.admin.query("SELECT warden.mask('label:pii', 'redact'); SELECT warden.label('shop.customers', 'pii')")
-    try shop.connect("shop_owner").query("ALTER TABLE shop.customers ADD nick text DEFAULT 'RAWMARK', ADD n int DEFAULT 9")
+    try shop.connect("shop_owner").query(
+      "ALTER TABLE shop.customers ADD nick text DEFAULT 'RAWMARK', ADD n int DEFAULT 9")
     #expect(try seen("SELECT nick, n FROM shop.customers") == ["[redacted]", "0"])
     #expect(try !shop.connect("analyst").query("TABLE shop.customers").text.contains(Shop.mark))
     try shop.connect("shop_owner").query("ALTER TABLE shop.customers RENAME nick TO alias")
@@ -245,7 +246,8 @@ extension ServerTests.LabelMaskTests {
     """,
   ]
 
-  @Test(arguments: again, [false, true]) func maskHoldsForAColumnAddedAgain(_ migration: String, _ byLabel: Bool) throws {
+  @Test(arguments: again, [false, true]) func maskHoldsForAColumnAddedAgain(_ migration: String, _ byLabel: Bool) throws
+  {
     try shop.admin.query("SELECT warden.guard('migrate', 'allow', '{ddl}', priority => 9)")
     try shop.admin.query(
       byLabel
@@ -264,7 +266,8 @@ extension ServerTests.LabelMaskTests {
 
   @Test func addedAgainWithAnotherType() throws {
     try shop.admin.query(
-      "SELECT warden.guard('migrate', 'allow', '{ddl}', priority => 9); SELECT warden.mask('shop.customers.email', 'email')")
+      "SELECT warden.guard('migrate', 'allow', '{ddl}', priority => 9); SELECT warden.mask('shop.customers.email', 'email')"
+    )
     let owner = try shop.connect("shop_owner")
     try owner.query("ALTER TABLE shop.customers DROP email")
     let kept = try shop.admin.query("SELECT target, method, view, expression FROM warden.masks").rows
@@ -276,7 +279,8 @@ extension ServerTests.LabelMaskTests {
 
   @Test func keptMaskIsTakenOff() throws {
     try shop.admin.query(
-      "SELECT warden.guard('migrate', 'allow', '{ddl}', priority => 9); SELECT warden.mask('shop.customers.email', 'email')")
+      "SELECT warden.guard('migrate', 'allow', '{ddl}', priority => 9); SELECT warden.mask('shop.customers.email', 'email')"
+    )
     let owner = try shop.connect("shop_owner")
     try owner.query("ALTER TABLE shop.customers DROP email")
     #expect(try shop.admin.query("SELECT warden.unmask('shop.customers.email')").value == "t")
