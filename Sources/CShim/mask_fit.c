@@ -21,6 +21,8 @@ warden_no_options(void)
 	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")));
 }
 
+bool		warden_mask_is_tried = false;
+
 /* Constraints are code of users: it runs as the table's owner, restricted as in ANALYZE, and is governed. */
 void
 warden_try_mask(const char *expression, Oid relid)
@@ -32,7 +34,7 @@ warden_try_mask(const char *expression, Oid relid)
 	GetUserIdAndSecContext(&user, &security);
 	SetUserIdAndSecContext(warden_relation(relid)->owner, security | SECURITY_RESTRICTED_OPERATION);
 	warden_internal_depth = 0;
-	warden_mask_trial = true;
+	warden_mask_trial = warden_mask_is_tried = true;
 	PG_TRY();
 	{
 		warden_internal_sql(psprintf("SELECT %s FROM (SELECT) AS nothing LEFT JOIN %s ON false", expression,
@@ -42,7 +44,7 @@ warden_try_mask(const char *expression, Oid relid)
 	PG_FINALLY();
 	{
 		warden_internal_depth = depth;
-		warden_mask_trial = false;
+		warden_mask_trial = warden_mask_is_tried = false;
 		SetUserIdAndSecContext(user, security);
 	}
 	PG_END_TRY();

@@ -2,7 +2,7 @@
  * The planner's statistics of masked columns: most common values, histograms, numbers of distinct values, widths.
  * Conditions of a masked subject compare masks, of which there are no statistics; but the planner groups, sorts and
  * sizes by the columns below, and EXPLAIN shows what it came to. For a session that sees a column's mask there are no
- * statistics of it, nor of what is computed from it.
+ * statistics of it, nor of what is computed from it, and no index that is sorted by it.
  */
 #include "shim.h"
 
@@ -161,15 +161,33 @@ hide_width(Oid relid, AttrNumber attno)
 	return previous_width ? previous_width(relid, attno) : 0;
 }
 
-static void
-hide_extended_statistics(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel)
+/* Is it sorted by real values first of all? */
+static bool
+sorts_by(const IndexOptInfo *index, const Bitmapset *columns)
 {
+	return index->indexkeys[0] != 0 ? is_among((AttrNumber) index->indexkeys[0], columns) :
+		index->indexprs != NIL && computes_from(linitial(index->indexprs), columns);
+}
+
+/*
+ * An index by a masked column answers no condition of a session that sees the mask, but a scan of it alone would return
+ * masks in the order of the real values.
+ */
+static void
+hide_from_planner(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel)
+{
+	Bitmapset  *columns = masked_columns(relid);
 	ListCell   *cell;
 
-	if (rel->statlist != NIL && masked_columns(relid) != NULL)
+	if (unlikely(columns != NULL))
+	{
 		foreach(cell, rel->statlist)
 			if (warden_extended_statistics_hidden(((StatisticExtInfo *) lfirst(cell))->statOid))
 				rel->statlist = foreach_delete_current(rel->statlist, cell);
+		foreach(cell, rel->indexlist)
+			if (sorts_by(lfirst(cell), columns))
+				rel->indexlist = foreach_delete_current(rel->indexlist, cell);
+	}
 	if (previous_info)
 		previous_info(root, relid, inhparent, rel);
 }
@@ -184,5 +202,5 @@ warden_masked_statistics_install(void)
 	previous_width = get_attavgwidth_hook;
 	get_attavgwidth_hook = hide_width;
 	previous_info = get_relation_info_hook;
-	get_relation_info_hook = hide_extended_statistics;
+	get_relation_info_hook = hide_from_planner;
 }

@@ -533,21 +533,26 @@ redirect_range_table(Query *query, bool *maskable)
  * A mask that a masked subject could feed with values of its own choice would tell which value a masked one is. Masking
  * views hold the only calls; their bodies are not walked.
  */
+void
+warden_refuse_mask_call(Oid function)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("mask function warden.%s cannot be called", get_func_name(function)),
+			 errdetail("Masks are applied by masking views alone."),
+			 errhint("Read the masked table, or its view in schema warden_views.")));
+}
+
 static void
 refuse_mask_call(FuncExpr *call)
 {
-	char	   *name;
+	WardenFunction *function;
 
-	if (call->funcid < FirstNormalObjectId || warden_session.superuser || planning_mask_trial ||
-		get_func_namespace(call->funcid) != warden_catalog.schema)
+	if (call->funcid < FirstNormalObjectId || warden_session.superuser || planning_mask_trial)
 		return;
-	name = get_func_name(call->funcid);
-	if (name != NULL && strncmp(name, "mask_", 5) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("mask function warden.%s cannot be called", name),
-				 errdetail("Masks are applied by masking views alone."),
-				 errhint("Read the masked table, or its view in schema warden_views.")));
+	function = warden_function(call->funcid);
+	if (function != NULL && function->is_mask)
+		warden_refuse_mask_call(call->funcid);
 }
 
 static void

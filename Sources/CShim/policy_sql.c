@@ -42,6 +42,9 @@ void
 warden_ready(void)
 {
 	require_preload();
+	/* what is pg_warden's own is asked for where the database is governed only */
+	if (warden_internal_depth > 0)
+		return;
 	/* known is enough: to load the policy after each of ten thousand guards made by one statement is not */
 	if (!warden_governed_known() && !warden_governed())
 		ereport(ERROR,

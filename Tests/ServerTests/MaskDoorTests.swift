@@ -31,6 +31,22 @@ extension ServerTests {
 // MARK: - Doors
 
 extension ServerTests.MaskDoorTests {
+  /// Tokens collected before there is a mask would tell values afterwards.
+  @Test func masksAreNotCalledBeforeThereIsOne() throws {
+    try shop.refill()
+    let analyst = try shop.connect("analyst")
+    for call in [
+      "SELECT warden.mask_hash('x', 16)", "SELECT warden.mask_email('x')", "DO 'BEGIN PERFORM warden.mask_hash(7, 64); END'",
+      "SELECT e FROM (VALUES ('x')) v (e) WHERE warden.mask_email(e) > ''",
+      "CREATE TABLE lab.t (e text CHECK (warden.mask_email(e) <> '')); INSERT INTO lab.t VALUES ('x')",
+    ] {
+      let error = analyst.error(call)
+      #expect(error?.sqlstate == "42501" && error?.message.contains("cannot be called") == true, "\(call): \(error as Any)")
+    }
+    // Who defines the first one tries it.
+    try shop.connect("policy_admin").query("SELECT warden.mask('shop.customers.email', 'hash')")
+  }
+
   private static let function = "RETURNS SETOF text LANGUAGE"
   private static let rows = "SELECT q::text FROM ({QUERY}) q"
 

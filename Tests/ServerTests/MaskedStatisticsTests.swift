@@ -171,6 +171,22 @@ extension ServerTests.MaskedStatisticsTests {
     }
   }
 
+  /// A scan of an index alone returns rows as the index is sorted: by real values.
+  @Test func noIndexSortsByRealValues() throws {
+    try fill()
+    let owner = try shop.connect("shop_owner")
+    try owner.query(
+      "CREATE INDEX by_email ON shop.many (email, id); CREATE INDEX by_id ON shop.many (id) INCLUDE (email)")
+    try owner.query("VACUUM shop.many")
+    for (session, usesIt) in [(owner, true), (try shop.connect("analyst"), false)] {
+      try session.query("SET enable_seqscan = off; SET enable_bitmapscan = off")
+      for sql in ["SELECT email FROM shop.many", "SELECT id FROM shop.many ORDER BY random()"] {
+        #expect(try session.query("EXPLAIN " + sql).text.contains("by_email") == usesIt, "\(sql)")
+      }
+      #expect(try session.query("EXPLAIN SELECT email FROM shop.many WHERE id = 7").text.contains("by_id"))
+    }
+  }
+
   /// The planner calls the function of an operator with the most common values.
   @Test func ownOperatorSeesNoCommonValue() throws {
     try fill()
