@@ -1,7 +1,7 @@
 /*
  * Cached plans follow the subject. A plan that reads masked relations is made for one subject; the server's plan cache
  * knows of the current user alone. Whatever else makes another subject of the session makes its plans anew: the role
- * behind SECURITY DEFINER functions, the session's user, memberships (governed.c).
+ * behind SECURITY DEFINER functions, the session's user, the name of the application, memberships (governed.c).
  */
 #include "shim.h"
 
@@ -18,10 +18,12 @@ typedef struct SubjectSetting
 
 static void assign_role_setting(const char *value, void *extra);
 static void assign_user_setting(const char *value, void *extra);
+static void assign_application(const char *value, void *extra);
 
 static SubjectSetting settings[] = {
 	{"role", assign_role_setting, NULL},
 	{"session_authorization", assign_user_setting, NULL},
+	{"application_name", assign_application, NULL},
 };
 
 /* Settings are assigned when a rollback puts them back, too: nothing here may raise. */
@@ -44,6 +46,18 @@ static void
 assign_user_setting(const char *value, void *extra)
 {
 	assign(&settings[1], value, extra);
+}
+
+static void
+assign_application(const char *value, void *extra)
+{
+	bool		same = application_name != NULL && value != NULL && strcmp(application_name, value) == 0;
+
+	/* connection pools set it to what it is */
+	if (!same)
+		assign(&settings[2], value, extra);
+	else if (settings[2].previous)
+		settings[2].previous(value, extra);
 }
 
 void

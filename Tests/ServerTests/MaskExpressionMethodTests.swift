@@ -87,7 +87,8 @@ extension ServerTests.MaskExpressionMethodTests {
   @Test func parallelWorkersMaskAlike() throws {
     try shop.admin.query(
       """
-      INSERT INTO shop.things SELECT g, CASE g % 2 WHEN 0 THEN g::text ELSE 'zRAWMARK' END FROM generate_series(10, 20009) g;
+      INSERT INTO shop.things
+      SELECT g, CASE g % 2 WHEN 0 THEN g::text ELSE 'zRAWMARK' END FROM generate_series(10, 20009) g;
       ANALYZE shop.things;
       """)
     try mask("v", "(v::int * 0)::text")
@@ -106,7 +107,8 @@ extension ServerTests.MaskExpressionMethodTests {
     Scenario("subquery", "(SELECT v)"), Scenario("other table", "(SELECT email FROM shop.customers LIMIT 1)"),
     Scenario("aggregate", "max(v)"), Scenario("window", "first_value(v) OVER ()"),
     Scenario("set", "regexp_split_to_table(v, ',')"), Scenario("volatile", "v || random()"),
-    Scenario("other column", "v || code"), Scenario("qualified column", "things.v"), Scenario("whole row", "things::text"),
+    Scenario("other column", "v || code"), Scenario("qualified column", "things.v"),
+    Scenario("whole row", "things::text"),
     Scenario("parameter", "v || $1"), Scenario("system column", "ctid::text"), Scenario("identity", "v"),
     Scenario("identity by casts", "(v::varchar)::text COLLATE \"C\""), Scenario("own mask", "warden.mask_email(v)"),
     Scenario("type", "ARRAY[v]::int[]::box[]"), Scenario("two statements", "upper(v); DROP TABLE shop.things"),

@@ -61,6 +61,30 @@ extension ServerTests.PlanCacheTests {
     }
   }
 
+  @Test func nameOfTheApplication() throws {
+    try shop.admin.query("SELECT warden.exempt('{role:analyst & application:trusted}', '{shop.customers.email}')")
+    let session = try prepared("analyst")
+    try expect(session, raw: false, "another application")
+    for (set, reset) in [
+      ("SET application_name = 'trusted'", "SET application_name = 'test'"),
+      ("BEGIN; SET LOCAL application_name = 'trusted'", "COMMIT"),
+      ("BEGIN; SET application_name = 'trusted'", "ROLLBACK"),
+      ("SELECT set_config('application_name', 'trusted', false)", "RESET application_name"),
+    ] {
+      try session.query(set)
+      try expect(session, raw: true, set)
+      try session.query(reset)
+      try expect(session, raw: false, reset)
+    }
+    try shop.connect("shop_owner").query(
+      """
+      CREATE FUNCTION shop.trusted_mail() RETURNS text LANGUAGE plpgsql SET application_name = 'trusted' AS
+      'BEGIN RETURN public.mail(1); END'
+      """)
+    #expect(try session.query("SELECT shop.trusted_mail()").value == "annRAWMARK@raw.example")
+    try expect(session, raw: false, "after a function's SET")
+  }
+
   @Test func whatAnotherSessionChanges() throws {
     let session = try prepared("analyst")
     try expect(session, raw: false, "at first")
