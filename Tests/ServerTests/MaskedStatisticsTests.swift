@@ -176,12 +176,13 @@ extension ServerTests.MaskedStatisticsTests {
     try fill()
     let owner = try shop.connect("shop_owner")
     try owner.query(
-      "CREATE INDEX by_email ON shop.many (email, id); CREATE INDEX by_id ON shop.many (id) INCLUDE (email)")
+      "CREATE INDEX by_email ON shop.many (email, id); CREATE INDEX by_id ON shop.many (id)")
     try owner.query("VACUUM shop.many")
     for (session, usesIt) in [(owner, true), (try shop.connect("analyst"), false)] {
       try session.query("SET enable_seqscan = off; SET enable_bitmapscan = off")
-      for sql in ["SELECT email FROM shop.many", "SELECT id FROM shop.many ORDER BY random()"] {
-        #expect(try session.query("EXPLAIN " + sql).text.contains("by_email") == usesIt, "\(sql)")
+      for sql in ["SELECT email FROM shop.many", "SELECT id, email FROM shop.many"] {
+        let plan = try session.query("EXPLAIN " + sql).text
+        #expect(plan.contains("by_email") == usesIt, "\(sql): \(plan)")
       }
       #expect(try session.query("EXPLAIN SELECT email FROM shop.many WHERE id = 7").text.contains("by_id"))
     }
