@@ -36,12 +36,14 @@ extension ServerTests.MaskDoorTests {
     try shop.refill()
     let analyst = try shop.connect("analyst")
     for call in [
-      "SELECT warden.mask_hash('x', 16)", "SELECT warden.mask_email('x')", "DO 'BEGIN PERFORM warden.mask_hash(7::bigint, 64); END'",
+      "SELECT warden.mask_hash('x', 16)", "SELECT warden.mask_email('x')",
+      "DO 'BEGIN PERFORM warden.mask_hash(7::bigint, 64); END'",
       "SELECT e FROM (VALUES ('x')) v (e) WHERE warden.mask_email(e) > ''",
       "CREATE TABLE lab.t (e text CHECK (warden.mask_email(e) <> '')); INSERT INTO lab.t VALUES ('x')",
     ] {
       let error = analyst.error(call)
-      #expect(error?.sqlstate == "42501" && error?.message.contains("cannot be called") == true, 
+      #expect(
+        error?.sqlstate == "42501" && error?.message.contains("cannot be called") == true,
         "\(call): \(error?.text ?? "no error")")
     }
     // Who defines the first one tries it.
