@@ -553,7 +553,7 @@ CREATE FUNCTION warden.check_masks(role name)
     RETURNS TABLE (target text, door text, leaks boolean, detail text)
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'warden_sql_check_masks';
 COMMENT ON FUNCTION warden.check_masks IS
-'Tries, as the role, the known doors to each masked column and says which show real values: a self-test. Looks at the first '
+'For warden_admin, as a role that the session could SET ROLE to. Tries, as the role, the known doors to each masked column and says which show real values: a self-test. Looks at the first '
 '1,000 rows of each table; all it does is taken back. detail never holds a value';
 
 CREATE FUNCTION warden.exempt(subjects text[], targets text[] DEFAULT '{*}', until timestamptz DEFAULT NULL,

@@ -184,6 +184,13 @@ checked_role(Name name)
 				 errmsg("masks cannot be checked within security-restricted operation"),
 				 errdetail("The check acts as another role."),
 				 errhint("Call warden.check_masks() in a statement of its own.")));
+	/* code of users runs as that role: it must be one that the session could become by itself */
+	if (!is_member_of_role(GetSessionUserId(), role))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("masks cannot be checked as role \"%s\"", NameStr(*name)),
+				 errdetail("The check acts as that role, and the session may not SET ROLE to it."),
+				 errhint("Ask a superuser, or a member of that role and of warden_admin.")));
 	return role;
 }
 

@@ -71,8 +71,6 @@ warden_function_called(Oid function)
 
 	if (warden_any_masks)
 		warden_masked_call(function);
-	else
-		warden_mask_called(function);
 	classes = classes_of(function);
 	if (warden_fast_path_call(function, classes | WARDEN_CLASS_FUNCTION))
 		return;

@@ -8,6 +8,7 @@
  * function does, from its own call's tree, over the column that it is handed.
  */
 #include "shim.h"
+#include "mask_call.h"
 
 #include "access/xact.h"
 #include "catalog/pg_language.h"
@@ -173,7 +174,7 @@ lazy_call(FuncExpr *call)
 	if (!find_column(expression, &column))
 		column = (Node *) makeNullConst(TEXTOID, -1, InvalidOid);
 	warden_mask_needs_subtransaction |= is_impure(expression, NULL);
-	never->expr = (Expr *) makeFuncExpr(own_function("mask_never", 0, NULL), BOOLOID, NIL, InvalidOid, InvalidOid,
+	never->expr = (Expr *) makeFuncExpr(own_function("mask_never", 0, NULL), BOOLOID, NIL, InvalidOid, WARDEN_MASK_CALL,
 										COERCE_EXPLICIT_CALL);
 	never->result = (Expr *) expression;
 	never->location = -1;
@@ -184,7 +185,7 @@ lazy_call(FuncExpr *call)
 	lazily->location = -1;
 	lazy = makeFuncExpr(own_function("mask_caught_row", 3, types), call->funcresulttype,
 						list_make3(copyObject(column), lazily, lsecond(call->args)), call->funccollid,
-						call->inputcollid, COERCE_EXPLICIT_CALL);
+						WARDEN_MASK_CALL, COERCE_EXPLICIT_CALL);
 	return (Node *) lazy;
 }
 
@@ -394,6 +395,7 @@ warden_sql_mask_caught_row(PG_FUNCTION_ARGS)
 	bool		isnull = true;
 	bool		failed;
 
+	WARDEN_MASK_MADE_ONLY(fcinfo);
 	if (caught == NULL)
 		caught = make_ready(fcinfo);
 	ResetExprContext(caught->context);
@@ -418,6 +420,6 @@ warden_sql_mask_caught(PG_FUNCTION_ARGS)
 Datum
 warden_sql_mask_never(PG_FUNCTION_ARGS)
 {
-	(void) fcinfo;
+	WARDEN_MASK_MADE_ONLY(fcinfo);
 	PG_RETURN_BOOL(false);
 }

@@ -3,6 +3,7 @@
  * the redacted constant and never the value.
  */
 #include "shim.h"
+#include "mask_call.h"
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
@@ -22,6 +23,7 @@ static const char *const redacted = "[redacted]";
 Datum
 warden_sql_mask_fake(PG_FUNCTION_ARGS)
 {
+	WARDEN_MASK_CALL_ONLY(fcinfo);
 	WardenText	value = warden_text_bytes(PG_GETARG_TEXT_PP(0));
 	WardenText	kind = warden_text_bytes(PG_GETARG_TEXT_PP(1));
 	text	   *result = palloc(VARHDRSZ + WARDEN_FAKE_CAPACITY);
@@ -39,6 +41,7 @@ warden_sql_mask_fake(PG_FUNCTION_ARGS)
 Datum
 warden_sql_mask_scrub(PG_FUNCTION_ARGS)
 {
+	WARDEN_MASK_CALL_ONLY(fcinfo);
 	WardenText	value = warden_text_bytes(PG_GETARG_TEXT_PP(0));
 	int64		room = value.length * 2 + 16;
 	text	   *result;
@@ -67,6 +70,7 @@ redacted_json(void)
 Datum
 warden_sql_mask_json(PG_FUNCTION_ARGS)
 {
+	WARDEN_MASK_CALL_ONLY(fcinfo);
 	WardenText	value = warden_text_bytes(PG_GETARG_TEXT_PP(0));
 	WardenText	plan = warden_text_bytes(PG_GETARG_TEXT_PP(1));
 	int64		room = value.length * 2 + 256;

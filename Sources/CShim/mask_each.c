@@ -2,6 +2,7 @@
  * Masks of arrays.
  */
 #include "mask_each.h"
+#include "mask_call.h"
 
 #include "utils/array.h"
 #include "utils/lsyscache.h"
@@ -24,7 +25,7 @@ mask_of(FunctionCallInfo fcinfo, PGFunction mask, Datum value)
 Datum
 warden_mask_each(FunctionCallInfo fcinfo, PGFunction mask, Oid element)
 {
-	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(0);
+	ArrayType  *array;
 	Datum	   *values;
 	bool	   *nulls;
 	int			count;
@@ -32,6 +33,8 @@ warden_mask_each(FunctionCallInfo fcinfo, PGFunction mask, Oid element)
 	bool		by_value;
 	char		align;
 
+	WARDEN_MASK_CALL_ONLY(fcinfo);
+	array = PG_GETARG_ARRAYTYPE_P(0);
 	/* what the view's cast made of the column; anything else would be read as what it is not */
 	if (ARR_ELEMTYPE(array) != element)
 		elog(ERROR, "pg_warden: an array of type %u is masked as one of type %u", ARR_ELEMTYPE(array), element);

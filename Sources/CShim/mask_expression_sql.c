@@ -5,8 +5,11 @@
  */
 #include "mask_definition.h"
 
+#include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -21,6 +24,7 @@
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
 #include "utils/ruleutils.h"
+#include "utils/syscache.h"
 
 /* The column that an expression is over. */
 typedef struct Masked
@@ -144,10 +148,65 @@ without_casts(Node *node)
 	}
 }
 
+/*
+ * Whoever reads the column runs the expression, its table's owner tries it, and a change of the table binds it anew: its
+ * functions must be the server's, a superuser's, or the owner's own.
+ */
+static bool
+is_trusted_role(Oid role, const Masked *masked)
+{
+	return role == masked->rel->rd_rel->relowner || superuser_arg(role);
+}
+
+static bool
+is_not_trusted(Oid function, void *masked)
+{
+	HeapTuple	tuple;
+	bool		trusted;
+
+	if (function < FirstNormalObjectId)
+		return false;
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	trusted = HeapTupleIsValid(tuple) && is_trusted_role(((Form_pg_proc) GETSTRUCT(tuple))->proowner, masked);
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return !trusted;
+}
+
+/* Constraints of domains are code as well. */
+static bool
+is_not_trusted_domain(Oid type, const Masked *masked)
+{
+	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	bool		trusted = HeapTupleIsValid(tuple) && is_trusted_role(((Form_pg_type) GETSTRUCT(tuple))->typowner, masked);
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return !trusted;
+}
+
+static bool
+calls_the_untrusted(Node *node, void *context)
+{
+	const Masked *masked = context;
+
+	if (node == NULL)
+		return false;
+	/* those of the column's own type are the table's */
+	if (IsA(node, CoerceToDomain) &&
+		((CoerceToDomain *) node)->resulttype != TupleDescAttr(masked->rel->rd_att, masked->attnum - 1)->atttypid &&
+		is_not_trusted_domain(((CoerceToDomain *) node)->resulttype, masked))
+		return true;
+	return check_functions_in_node(node, is_not_trusted, context) ||
+		expression_tree_walker(node, calls_the_untrusted, context);
+}
+
 static void
-check(Node *expression)
+check(Node *expression, Masked *masked)
 {
 	(void) check_node(expression, NULL);
+	if (calls_the_untrusted(expression, masked))
+		refuse("it calls a function that is neither the server's nor the owner's nor a superuser's");
 	if (contain_volatile_functions(expression))
 		refuse("it calls a volatile function");
 	if (IsA(without_casts(expression), Var))
@@ -199,7 +258,7 @@ bind(const char *sql, Masked *masked)
 		refuse(psprintf("%s cannot be cast to the column's type, %s", format_type_be(exprType(expression)),
 						format_type_be(attribute->atttypid)));
 	assign_expr_collations(pstate, fitted);
-	check(fitted);
+	check(fitted, masked);
 	free_parsestate(pstate);
 	return fitted;
 }

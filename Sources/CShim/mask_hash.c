@@ -2,6 +2,7 @@
  * What the views of method hash call. Texts, UUIDs and bytea get their tokens from HMAC-SHA-256, numbers from Swift.
  */
 #include "mask_each.h"
+#include "mask_call.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_enum.h"
@@ -23,6 +24,7 @@ PG_FUNCTION_INFO_V1(warden_sql_mask_hash_enum);
 Datum
 warden_sql_mask_hash_text(PG_FUNCTION_ARGS)
 {
+	WARDEN_MASK_CALL_ONLY(fcinfo);
 	text	   *value = PG_GETARG_TEXT_PP(0);
 	int32		length = Max(0, Min(PG_GETARG_INT32(1), 52));
 	uint8		digest[PG_SHA256_DIGEST_LENGTH];
@@ -38,6 +40,7 @@ warden_sql_mask_hash_text(PG_FUNCTION_ARGS)
 Datum
 warden_sql_mask_hash_integer(PG_FUNCTION_ARGS)
 {
+	WARDEN_MASK_CALL_ONLY(fcinfo);
 	WardenText	key = warden_mask_key("hash number");
 	int64		token;
 
@@ -48,6 +51,7 @@ warden_sql_mask_hash_integer(PG_FUNCTION_ARGS)
 Datum
 warden_sql_mask_hash_numeric(PG_FUNCTION_ARGS)
 {
+	WARDEN_MASK_CALL_ONLY(fcinfo);
 	WardenText	value = warden_text(DatumGetCString(DirectFunctionCall1(numeric_out, PG_GETARG_DATUM(0))));
 	WardenText	key = warden_mask_key("hash number");
 	int64		token;
@@ -59,6 +63,7 @@ warden_sql_mask_hash_numeric(PG_FUNCTION_ARGS)
 Datum
 warden_sql_mask_hash_uuid(PG_FUNCTION_ARGS)
 {
+	WARDEN_MASK_CALL_ONLY(fcinfo);
 	uint8		digest[PG_SHA256_DIGEST_LENGTH];
 	pg_uuid_t  *result = palloc0(sizeof(pg_uuid_t));
 	WardenBuffer out = {result->data, UUID_LEN, 0};
@@ -71,6 +76,7 @@ warden_sql_mask_hash_uuid(PG_FUNCTION_ARGS)
 Datum
 warden_sql_mask_hash_bytea(PG_FUNCTION_ARGS)
 {
+	WARDEN_MASK_CALL_ONLY(fcinfo);
 	bytea	   *value = PG_GETARG_BYTEA_PP(0);
 	bytea	   *result = palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
 
@@ -126,6 +132,7 @@ labels_of(Oid type, MemoryContext memory)
 Datum
 warden_sql_mask_hash_enum(PG_FUNCTION_ARGS)
 {
+	WARDEN_MASK_CALL_ONLY(fcinfo);
 	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, 0);
 	Oid			value = PG_GETARG_OID(0);
 	Labels	   *labels = fcinfo->flinfo->fn_extra;

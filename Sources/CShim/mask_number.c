@@ -2,6 +2,7 @@
  * What the views of methods noise and round call for numbers, and noise for dates.
  */
 #include "mask_each.h"
+#include "mask_call.h"
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
@@ -38,6 +39,7 @@ most_of(int32 width)
 Datum
 warden_sql_mask_noise_integer(PG_FUNCTION_ARGS)
 {
+	WARDEN_MASK_CALL_ONLY(fcinfo);
 	WardenText	key = warden_mask_key("noise");
 	int32		width = PG_GETARG_INT32(2);
 	int64		result;
@@ -49,6 +51,7 @@ warden_sql_mask_noise_integer(PG_FUNCTION_ARGS)
 Datum
 warden_sql_mask_noise_numeric(PG_FUNCTION_ARGS)
 {
+	WARDEN_MASK_CALL_ONLY(fcinfo);
 	WardenText	value = warden_text(DatumGetCString(DirectFunctionCall1(numeric_out, PG_GETARG_DATUM(0))));
 	WardenText	key = warden_mask_key("noise");
 	int64		room = 2 * value.length + 24;
@@ -63,6 +66,7 @@ warden_sql_mask_noise_numeric(PG_FUNCTION_ARGS)
 Datum
 warden_sql_mask_noise_float(PG_FUNCTION_ARGS)
 {
+	WARDEN_MASK_CALL_ONLY(fcinfo);
 	WardenText	key = warden_mask_key("noise");
 	double		result;
 
@@ -73,6 +77,7 @@ warden_sql_mask_noise_float(PG_FUNCTION_ARGS)
 Datum
 warden_sql_mask_noise_money(PG_FUNCTION_ARGS)
 {
+	WARDEN_MASK_CALL_ONLY(fcinfo);
 	WardenText	key = warden_mask_key("noise");
 	int64		result;
 
@@ -83,6 +88,7 @@ warden_sql_mask_noise_money(PG_FUNCTION_ARGS)
 Datum
 warden_sql_mask_noise_date(PG_FUNCTION_ARGS)
 {
+	WARDEN_MASK_CALL_ONLY(fcinfo);
 	DateADT		value = PG_GETARG_DATEADT(0);
 	WardenText	key = warden_mask_key("noise");
 	int64		result;
@@ -98,6 +104,7 @@ warden_sql_mask_noise_date(PG_FUNCTION_ARGS)
 Datum
 warden_sql_mask_noise_timestamp(PG_FUNCTION_ARGS)
 {
+	WARDEN_MASK_CALL_ONLY(fcinfo);
 	Timestamp	value = PG_GETARG_TIMESTAMP(0);
 	WardenText	key = warden_mask_key("noise");
 	int64		result;
@@ -114,6 +121,7 @@ warden_sql_mask_noise_timestamp(PG_FUNCTION_ARGS)
 Datum
 warden_sql_mask_round_integer(PG_FUNCTION_ARGS)
 {
+	WARDEN_MASK_CALL_ONLY(fcinfo);
 	int32		width = PG_GETARG_INT32(2);
 	int64		result;
 
@@ -138,6 +146,7 @@ is_longer(Numeric value, int32 digits)
 Datum
 warden_sql_mask_round_numeric(PG_FUNCTION_ARGS)
 {
+	WARDEN_MASK_CALL_ONLY(fcinfo);
 	Numeric		value = PG_GETARG_NUMERIC(0);
 	Datum		step = PG_GETARG_DATUM(1);
 	Datum		result;
@@ -158,6 +167,7 @@ warden_sql_mask_round_numeric(PG_FUNCTION_ARGS)
 Datum
 warden_sql_mask_round_float(PG_FUNCTION_ARGS)
 {
+	WARDEN_MASK_CALL_ONLY(fcinfo);
 	double		result;
 
 	SWIFT_GET(result, warden_mask_round_float(PG_GETARG_FLOAT8(0), PG_GETARG_FLOAT8(1), PG_GETARG_INT32(2)));
@@ -167,6 +177,7 @@ warden_sql_mask_round_float(PG_FUNCTION_ARGS)
 Datum
 warden_sql_mask_round_money(PG_FUNCTION_ARGS)
 {
+	WARDEN_MASK_CALL_ONLY(fcinfo);
 	int64		result;
 
 	SWIFT_GET(result, warden_mask_round(PG_GETARG_CASH(0), PG_GETARG_CASH(1), PG_INT64_MIN, PG_INT64_MAX));
@@ -190,11 +201,13 @@ PG_FUNCTION_INFO_V1(warden_sql_mask_noise_timestamptz_each);
 Datum
 warden_sql_mask_noise_timestamp_each(PG_FUNCTION_ARGS)
 {
+	WARDEN_MASK_CALL_ONLY(fcinfo);
 	return warden_mask_each(fcinfo, warden_sql_mask_noise_timestamp, TIMESTAMPOID);
 }
 
 Datum
 warden_sql_mask_noise_timestamptz_each(PG_FUNCTION_ARGS)
 {
+	WARDEN_MASK_CALL_ONLY(fcinfo);
 	return warden_mask_each(fcinfo, warden_sql_mask_noise_timestamp, TIMESTAMPTZOID);
 }

@@ -2,6 +2,7 @@
  * warden.mask, warden.unmask and the mask functions that masking views call.
  */
 #include "sql.h"
+#include "mask_call.h"
 
 #include "access/htup_details.h"
 #include "access/xact.h"
@@ -344,6 +345,7 @@ finish_text(text *result, const WardenBuffer *out)
 Datum
 warden_sql_mask_partial(PG_FUNCTION_ARGS)
 {
+	WARDEN_MASK_CALL_ONLY(fcinfo);
 	WardenText	value = datum_bytes(PG_GETARG_TEXT_PP(0));
 	WardenText	fill = datum_bytes(PG_GETARG_TEXT_PP(3));
 	text	   *result = palloc(VARHDRSZ + value.length + fill.length);
@@ -356,6 +358,7 @@ warden_sql_mask_partial(PG_FUNCTION_ARGS)
 Datum
 warden_sql_mask_email(PG_FUNCTION_ARGS)
 {
+	WARDEN_MASK_CALL_ONLY(fcinfo);
 	WardenText	value = datum_bytes(PG_GETARG_TEXT_PP(0));
 	text	   *result = palloc(VARHDRSZ + value.length + 16);
 	WardenBuffer out = {(uint8_t *) VARDATA(result), value.length + 16, 0};
@@ -367,6 +370,7 @@ warden_sql_mask_email(PG_FUNCTION_ARGS)
 Datum
 warden_sql_mask_last4(PG_FUNCTION_ARGS)
 {
+	WARDEN_MASK_CALL_ONLY(fcinfo);
 	WardenText	value = datum_bytes(PG_GETARG_TEXT_PP(0));
 	/* four characters of four bytes, and what stands for the rest */
 	text	   *result = palloc(VARHDRSZ + 24);

@@ -2,6 +2,7 @@
  * What the views of methods year and round call for dates and times, ip_prefix for addresses.
  */
 #include "mask_each.h"
+#include "mask_call.h"
 
 #include <sys/socket.h>
 
@@ -27,6 +28,7 @@ unit_of(FunctionCallInfo fcinfo)
 Datum
 warden_sql_mask_round_date(PG_FUNCTION_ARGS)
 {
+	WARDEN_MASK_CALL_ONLY(fcinfo);
 	DateADT		value = PG_GETARG_DATEADT(0);
 	WardenText	unit = unit_of(fcinfo);
 	int64		result;
@@ -41,6 +43,7 @@ warden_sql_mask_round_date(PG_FUNCTION_ARGS)
 Datum
 warden_sql_mask_round_timestamp(PG_FUNCTION_ARGS)
 {
+	WARDEN_MASK_CALL_ONLY(fcinfo);
 	Timestamp	value = PG_GETARG_TIMESTAMP(0);
 	WardenText	unit = unit_of(fcinfo);
 	int64		result;
@@ -54,6 +57,7 @@ warden_sql_mask_round_timestamp(PG_FUNCTION_ARGS)
 Datum
 warden_sql_mask_round_time(PG_FUNCTION_ARGS)
 {
+	WARDEN_MASK_CALL_ONLY(fcinfo);
 	WardenText	unit = unit_of(fcinfo);
 	int64		result;
 
@@ -64,6 +68,7 @@ warden_sql_mask_round_time(PG_FUNCTION_ARGS)
 Datum
 warden_sql_mask_ip_prefix(PG_FUNCTION_ARGS)
 {
+	WARDEN_MASK_CALL_ONLY(fcinfo);
 	inet	   *value = PG_GETARG_INET_PP(0);
 	inet	   *result = palloc0(sizeof(inet));
 	WardenText	address = {ip_addr(value), ip_addrsize(value)};
@@ -90,11 +95,13 @@ PG_FUNCTION_INFO_V1(warden_sql_mask_round_timestamptz_each);
 Datum
 warden_sql_mask_round_timestamp_each(PG_FUNCTION_ARGS)
 {
+	WARDEN_MASK_CALL_ONLY(fcinfo);
 	return warden_mask_each(fcinfo, warden_sql_mask_round_timestamp, TIMESTAMPOID);
 }
 
 Datum
 warden_sql_mask_round_timestamptz_each(PG_FUNCTION_ARGS)
 {
+	WARDEN_MASK_CALL_ONLY(fcinfo);
 	return warden_mask_each(fcinfo, warden_sql_mask_round_timestamp, TIMESTAMPTZOID);
 }

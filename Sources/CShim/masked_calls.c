@@ -5,7 +5,6 @@
  */
 #include "shim.h"
 
-#include "miscadmin.h"
 #include "utils/fmgroids.h"
 
 /* Decodes changes, or makes what another session, or a copy of the slot, decodes them from. */
@@ -50,15 +49,6 @@ warden_masked_call(Oid function)
 		refuse(function, "It tells the statements of others, which may hold real values.");
 	if (facts != NULL && facts->shows_pages && warden_anything_masked())
 		refuse(function, "It shows what tables hold as it is stored.");
-}
-
-void
-warden_mask_called(Oid function)
-{
-	WardenFunction *facts = function < FirstNormalObjectId ? NULL : warden_function(function);
-
-	if (facts != NULL && facts->is_mask && !warden_mask_is_tried && !superuser())
-		warden_refuse_mask_call(function);
 }
 
 /* --- replication --- */

@@ -4,6 +4,7 @@
  * refused. So is storing what was shown: a masked value never replaces a real one.
  */
 #include "masking.h"
+#include "mask_call.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -496,7 +497,7 @@ check_at_execution(TargetEntry *entry, void *context)
 
 	entry->expr = (Expr *) makeFuncExpr(function, attribute->atttypid,
 										list_make4(entry->expr, shown, boolean(shows_null_for_null(shown)), name),
-										attribute->attcollation, attribute->attcollation, COERCE_EXPLICIT_CALL);
+										attribute->attcollation, WARDEN_MASK_CALL, COERCE_EXPLICIT_CALL);
 	table_close(rel, NoLock);
 }
 
@@ -555,10 +556,12 @@ warden_sql_mask_write_check(PG_FUNCTION_ARGS)
 {
 	bool		same;
 
+	WARDEN_MASK_MADE_ONLY(fcinfo);
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		same = PG_ARGISNULL(0) && PG_ARGISNULL(1) && !PG_GETARG_BOOL(2);
 	else
-		same = is_same(comparison(fcinfo), PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), PG_GET_COLLATION());
+		same = is_same(comparison(fcinfo), PG_GETARG_DATUM(0), PG_GETARG_DATUM(1),
+					   exprCollation(fcinfo->flinfo->fn_expr));
 	if (same)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

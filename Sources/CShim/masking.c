@@ -5,6 +5,7 @@
  */
 #include "lineage.h"
 #include "masking.h"
+#include "mask_call.h"
 
 #include "access/htup_details.h"
 #include "access/sysattr.h"
@@ -209,7 +210,7 @@ mask_expression(Oid source, const char *column, AttrNumber attno)
 	/* a bare column would be the real value */
 	if (expression == NULL || IsA(expression, Var))
 		elog(ERROR, "pg_warden: the masking view of relation %u does not mask column \"%s\"", source, column);
-	return warden_mask_lazily(expression);
+	return warden_mask_calls(expression);
 }
 
 /* Whose mask holds for the column: the relation's own, else an ancestor's. */
@@ -433,7 +434,7 @@ mark_mask_view_body(Query *body, bool *maskable)
 	ListCell   *cell;
 
 	*maskable = true;
-	body->targetList = (List *) warden_mask_lazily((Node *) body->targetList);
+	body->targetList = (List *) warden_mask_calls((Node *) body->targetList);
 	/* row security of the table may read others */
 	(void) range_table_walker(body->rtable, redirect_query, maskable, QTW_IGNORE_RT_SUBQUERIES);
 	foreach(cell, body->rtable)
@@ -533,16 +534,6 @@ redirect_range_table(Query *query, bool *maskable)
  * A mask that a masked subject could feed with values of its own choice would tell which value a masked one is. Masking
  * views hold the only calls; their bodies are not walked.
  */
-void
-warden_refuse_mask_call(Oid function)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("mask function warden.%s cannot be called", get_func_name(function)),
-			 errdetail("Masks are applied by masking views alone."),
-			 errhint("Read the masked table, or its view in schema warden_views.")));
-}
-
 static void
 refuse_mask_call(FuncExpr *call)
 {

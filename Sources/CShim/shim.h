@@ -518,8 +518,8 @@ extern WardenText warden_via(const RangeTblEntry *rte);
 /* --- masking.c --- */
 /* The next query to be planned tries an expression that is to become a mask: it may call the functions of masks. */
 extern bool warden_mask_trial;
-/* Raises 42501: masks are called by masking views alone. */
-extern void warden_refuse_mask_call(Oid function);
+/* A mask that is being defined is tried. */
+extern bool warden_mask_is_tried;
 extern bool warden_columns_masked(WardenRelation *relation, bool *masked);
 /* Does the session see masks of some column, foreign-key checks and all else that compares real values aside? */
 extern bool warden_sees_masks_of(WardenRelation *relation);
@@ -902,10 +902,6 @@ extern void warden_statement_of_backend(FuncExpr *call);
 /* --- masked_calls.c --- */
 /* A function is about to be called: raises where it shows rows past every query and the session sees masks. */
 extern void warden_masked_call(Oid function);
-/* The same in a database without masks: raises where it is one of those that masks call, and not a superuser's. */
-extern void warden_mask_called(Oid function);
-/* A mask that is being defined is tried. */
-extern bool warden_mask_is_tried;
 /* The same for a session that begins, for logical replication. */
 extern void warden_masked_replication(void);
 

@@ -31,6 +31,35 @@ extension ServerTests {
 // MARK: - Doors
 
 extension ServerTests.MaskDoorTests {
+  /// A mask of a value of one's choice would tell which value a token stands for.
+  static let calls = [
+    "SELECT warden.mask_hash('x'::text, 16)", "SELECT warden.mask_noise(5::bigint, 10, 64)",
+    "CREATE OPERATOR lab.## (LEFTARG = text, RIGHTARG = int, FUNCTION = warden.mask_hash); SELECT 'x'::text OPERATOR(lab.##) 16",
+    "CREATE AGGREGATE lab.ag(int) (SFUNC = warden.mask_hash, STYPE = text, INITCOND = 'x'); SELECT lab.ag(16)",
+    "CREATE AGGREGATE lab.ag(int) (SFUNC = warden.mask_hash, STYPE = text, INITCOND = 'x'); SELECT lab.ag(16) OVER ()",
+    "PREPARE p (text) AS SELECT $1; EXECUTE p (warden.mask_hash('x'::text, 16))",
+    "PREPARE p (int) AS SELECT $1; EXECUTE p (warden.mask_write_check(1, 1, true, NULL))",
+    "PREPARE p (text) AS SELECT $1; EXECUTE p (warden.mask_caught_row('x'::text, 'y'::text, 'z'::text))",
+    "PREPARE p (bool) AS SELECT $1; EXECUTE p (warden.mask_never())",
+    "CREATE DOMAIN lab.d AS text CHECK (warden.mask_hash(value, 16) <> 'x'); SELECT 'x'::lab.d",
+    "CREATE TABLE lab.t (a int, h text DEFAULT warden.mask_hash('x'::text, 16)); INSERT INTO lab.t VALUES (1)",
+    "CREATE TABLE lab.t (a int, h text DEFAULT warden.mask_hash('x'::text, 16)); COPY lab.t (a) FROM PROGRAM 'x'",
+    "CREATE FUNCTION lab.f(x text DEFAULT warden.mask_hash('x'::text, 16)) RETURNS text LANGUAGE sql AS 'SELECT x'; SELECT lab.f()",
+    "CREATE TABLE lab.t (a text) PARTITION BY LIST (a); CREATE TABLE lab.o PARTITION OF lab.t FOR VALUES IN (warden.mask_hash('x'::text, 16))",
+    "CREATE TABLE lab.t (a text); INSERT INTO lab.t VALUES ('x'); ALTER TABLE lab.t ALTER a TYPE text USING warden.mask_email(a)",
+    "CREATE TABLE lab.t (a text); INSERT INTO lab.t VALUES ('x'); CREATE INDEX ON lab.t (warden.mask_email(a))",
+    "CREATE TABLE lab.t (a text CHECK (warden.mask_email(a) <> '')); INSERT INTO lab.t VALUES ('x')",
+    "CREATE PROCEDURE lab.p(x text) LANGUAGE plpgsql AS 'BEGIN END'; CALL lab.p(warden.mask_hash('x'::text, 16))",
+    "SELECT ARRAY(SELECT warden.mask_hash(ARRAY['x'], 16))",
+    "DO 'DECLARE x text := warden.mask_hash(''x''::text, 16); BEGIN END'",
+  ]
+
+  @Test(arguments: calls) func noMaskOfAValueOfOnesChoice(_ call: String) throws {
+    try shop.admin.query("SELECT warden.mask('shop.orders.note', 'hash')")
+    let error = try shop.connect("analyst").error("BEGIN; " + call)
+    #expect(error?.sqlstate == "42501", "\(call): \(error?.text ?? "no error")")
+  }
+
   /// Tokens collected before there is a mask would tell values afterwards.
   @Test func masksAreNotCalledBeforeThereIsOne() throws {
     try shop.refill()
