@@ -201,6 +201,8 @@ mask_column(const char *target, const char *method, Jsonb *options)
 	find_labels(&work);
 	warden_internal_run(store_mask, &work);
 	masks_changed(work.target.relation);
+	/* in force for what is derived from it */
+	(void) warden_governed();
 	warden_derive_dependents(work.target.relation);
 	return work.chosen;
 }

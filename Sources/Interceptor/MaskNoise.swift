@@ -109,7 +109,8 @@ enum MaskNoise {
 
   static func float(_ value: Double, percent: Int64, width: Int32, _ numbers: KeyedNumbers) -> Double {
     guard value.isFinite, value != 0 else { return value }
-    let drawn = numbers.number(value.bitPattern, draw: 3)
+    // Another draw for another percentage: two of them would tell the value.
+    let drawn = numbers.number(value.bitPattern, draw: UInt64(bitPattern: percent) &<< 2 | 3)
     // From -1 up to, not including, 1.
     let factor = Double(Int64(bitPattern: drawn) &>> 11) / 4_503_599_627_370_496
     let step = value * factor * (Double(max(0, min(percent, Int64(whole)))) / Double(whole))

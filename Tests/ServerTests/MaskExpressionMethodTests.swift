@@ -130,7 +130,8 @@ extension ServerTests.MaskExpressionMethodTests {
       for role in ["postgres", "policy_admin"] {
         let error = try shop.connect(role).error(
           "SELECT warden.mask('shop.things.v', 'expression', jsonb_build_object('sql', $$\(sql)$$))")
-        #expect(error?.sqlstate == "22023" && error?.text.contains("superuser") == true, "\(sql): \(error?.text ?? "none")")
+        #expect(
+          error?.sqlstate == "22023" && error?.text.contains("superuser") == true, "\(sql): \(error?.text ?? "none")")
       }
     }
   }
