@@ -91,22 +91,47 @@ may_show_values(void)
 		is_member_of_role(GetUserId(), get_role_oid("warden_admin", true));
 }
 
-/* Would the role, which sees masks now, see real values as the relation's owner? */
-static bool
-would_see_more(WardenRelation *relation, Oid role)
+/* Which columns the role sees masked; how many. */
+static int64
+masked_for(WardenRelation *relation, Oid role, bool *masked)
 {
 	WardenSession session = warden_session;
-	bool		masked[MaxHeapAttributeNumber];
 	int64_t		count;
 
+	memset(masked, 0, sizeof(bool) * relation->masked_count);
 	if (relation->masked_count == 0 || superuser_arg(role) || has_privs_of_role(role, relation->owner))
-		return false;
+		return 0;
 	session.role_oid = role;
 	session.superuser = false;
 	session.role_memberships = warden_memberships(role, &session.role_membership_count);
 	SWIFT_GET(count, warden_masked_columns(&session, &relation->object, false, GetCurrentTimestamp(),
 										   relation->masked, relation->masked_count, masked));
-	return count > 0;
+	return count;
+}
+
+/* Would the role, which sees masks now, see real values as the relation's owner? */
+static bool
+would_see_more(WardenRelation *relation, Oid role)
+{
+	bool		masked[MaxHeapAttributeNumber];
+
+	return masked_for(relation, role, masked) > 0;
+}
+
+/* Does the role see a column real that this session sees masked? */
+static bool
+sees_more(WardenRelation *relation, Oid role)
+{
+	bool		mine[MaxHeapAttributeNumber];
+	bool		theirs[MaxHeapAttributeNumber];
+
+	if (!warden_columns_masked(relation, mine))
+		return false;
+	(void) masked_for(relation, role, theirs);
+	for (int i = 0; i < relation->masked_count; i++)
+		if (mine[i] && !theirs[i])
+			return true;
+	return false;
 }
 
 static void
@@ -130,18 +155,29 @@ check_reassigned(ReassignOwnedStmt *stmt)
 			check_new_owner(lfirst_oid(owned), owner);
 }
 
-/* Members of the owner see what the owner sees: who grants the membership shows the values. */
+/*
+ * Whoever becomes a role sees what it sees, and an admin decides who does: a new member, or a password that somebody else
+ * chose, shows the values.
+ */
 static void
 check_granted(Oid granted)
 {
+	Oid			admins = get_role_oid("warden_admin", true);
+
 	if (!OidIsValid(granted) || may_show_values())
 		return;
+	if (OidIsValid(admins) && !superuser_arg(granted) && is_member_of_role(granted, admins))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("role \"%s\" is not given to others by you", GetUserNameFromId(granted, false)),
+				 errdetail("Its members decide who sees real values."),
+				 errhint("Ask a superuser or a member of warden_admin.")));
 	for (int i = 0; i < warden_mask_count; i++)
 	{
 		WardenRelation *relation = warden_relation(warden_masks[i].relation);
 
-		if (relation != NULL && has_privs_of_role(granted, relation->owner))
-			refuse(relation, "a new member of the owner", "It would see the real values.");
+		if (relation != NULL && relation->maskable && sees_more(relation, granted))
+			refuse(relation, "a new member, or password, of a role that sees real values", "You see masks.");
 	}
 }
 
@@ -169,7 +205,8 @@ check_role_options(List *options, Oid role)
 		if (strcmp(option->defname, "addroleto") == 0)
 			foreach(member, (List *) option->arg)
 				check_granted(get_rolespec_oid(lfirst(member), true));
-		else if (strcmp(option->defname, "rolemembers") == 0)
+		else if (strcmp(option->defname, "rolemembers") == 0 ||
+				 (role != GetUserId() && strcmp(option->defname, "password") == 0))
 			check_granted(role);
 	}
 }

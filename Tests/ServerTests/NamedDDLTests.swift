@@ -123,9 +123,16 @@ extension ServerTests.NamedDDLTests {
     let maker = try shop.connect("maker")
     for sql in [
       "GRANT shop_owner TO maker", "CREATE ROLE fresh IN ROLE shop_owner", "ALTER GROUP shop_owner ADD USER maker",
+      "GRANT warden_admin TO maker", "GRANT policy_admin TO maker", "CREATE ROLE fresh IN ROLE warden_admin",
+      "ALTER ROLE shop_owner PASSWORD 'x'", "ALTER ROLE policy_admin PASSWORD 'x'",
     ] {
       #expect(maker.error(sql)?.sqlstate == "42501", "\(sql)")
     }
+    #expect(maker.error("ALTER ROLE clerk PASSWORD NULL; GRANT clerk TO maker; REVOKE clerk FROM maker") == nil)
+    try admin.query("SELECT warden.exempt('{role:clerk}')")
+    #expect(maker.error("GRANT clerk TO maker")?.sqlstate == "42501")
+    #expect(maker.error("ALTER ROLE clerk PASSWORD 'x'")?.sqlstate == "42501")
+    try admin.query("SELECT warden.revoke_exemption(id) FROM warden.exemptions")
     #expect(maker.error("CREATE ROLE other IN ROLE clerk") == nil)
     try admin.query("DROP ROLE other; GRANT shop_owner TO clerk; REVOKE shop_owner FROM clerk")
   }
