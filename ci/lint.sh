@@ -67,6 +67,11 @@ exports() {
     ! printf '%s\n' "$names" | grep -vE '^(_PG_init|Pg_magic_func|pg_finfo_warden_sql_[a-z0-9_]+|warden_sql_[a-z0-9_]+|warden_worker_(launcher|writer))$'
 }
 
+# It is read in the encoding of whatever database it is installed in.
+sql_in_ascii() {
+    ! grep -nP '[^\x00-\x7F]' sql/*.sql
+}
+
 self_contained() {
     ! ldd .build/release/libpg_warden.so | grep -iE 'swift|foundation|dispatch'
 }
@@ -98,6 +103,7 @@ rule "no trap in the core" traps
 rule "unsafe code in its own files" unsafe_confined
 rule "exports are exactly the named ones" exports
 rule "no Swift runtime needed on the server" self_contained
+rule "the SQL is ASCII" sql_in_ascii
 rule "the core compiles as Embedded Swift" embedded
 rule "every text can be translated" po/update.sh --check
 rule "one version everywhere" one_version

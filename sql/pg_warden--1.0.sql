@@ -541,7 +541,7 @@ COMMENT ON FUNCTION warden.mask IS
 'ones too: everyone but the owner, superusers and exempt subjects sees it through the method, such as redact, null, partial '
 '(options prefix, suffix, fill), email, last4, hash, fake (kind), year, round, noise, ip_prefix, json, scrub, expression (sql). '
 'Method NULL: by the column''s labels (pii.email: email; name: fake or partial; phone, card, payment, iban: last4; ip: '
-'ip_prefix; birth…: year; address: fake; note, free_text: scrub; secret: redact), then by its type. A method of a label that '
+'ip_prefix; birth*: year; address: fake; note, free_text: scrub; secret: redact), then by its type. A method of a label that '
 'does not fit a column gives way to its type''s. A column''s own mask stands before its labels'', an exact label before a pattern';
 
 CREATE FUNCTION warden.unmask(target text) RETURNS boolean
