@@ -3,6 +3,7 @@
  */
 #include "sql.h"
 #include "mask_call.h"
+#include "mask_text.h"
 
 #include "access/htup_details.h"
 #include "access/xact.h"
@@ -15,7 +16,6 @@
 #include "mask_each.h"
 #include "mask_fit.h"
 #include "mask_rows.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "target.h"
 #include "utils/inval.h"
@@ -321,65 +321,42 @@ warden_sql_unmask(PG_FUNCTION_ARGS)
 
 /* --- the masks --- */
 
-static WardenEncoding
-encoding(void)
-{
-	int			database = GetDatabaseEncoding();
-
-	if (database == PG_UTF8)
-		return WARDEN_ENCODING_UTF8;
-	return pg_encoding_max_length(database) == 1 ? WARDEN_ENCODING_SINGLE_BYTE : WARDEN_ENCODING_OPAQUE;
-}
-
-static WardenText
-datum_bytes(text *value)
-{
-	return (WardenText) {(const uint8_t *) VARDATA_ANY(value), (int64_t) VARSIZE_ANY_EXHDR(value)};
-}
-
-static text *
-finish_text(text *result, const WardenBuffer *out)
-{
-	SET_VARSIZE(result, VARHDRSZ + out->length);
-	return result;
-}
-
 Datum
 warden_sql_mask_partial(PG_FUNCTION_ARGS)
 {
 	WARDEN_MASK_CALL_ONLY(fcinfo);
-	WardenText	value = datum_bytes(PG_GETARG_TEXT_PP(0));
-	WardenText	fill = datum_bytes(PG_GETARG_TEXT_PP(3));
+	WardenText	value = warden_text_bytes(PG_GETARG_TEXT_PP(0));
+	WardenText	fill = warden_text_bytes(PG_GETARG_TEXT_PP(3));
 	text	   *result = palloc(VARHDRSZ + value.length + fill.length);
 	WardenBuffer out = {(uint8_t *) VARDATA(result), value.length + fill.length, 0};
 
-	SWIFT(warden_mask_partial(value, PG_GETARG_INT32(1), PG_GETARG_INT32(2), fill, encoding(), &out));
-	PG_RETURN_TEXT_P(finish_text(result, &out));
+	SWIFT(warden_mask_partial(value, PG_GETARG_INT32(1), PG_GETARG_INT32(2), fill, warden_text_encoding(), &out));
+	PG_RETURN_TEXT_P(warden_text_finish(result, &out));
 }
 
 Datum
 warden_sql_mask_email(PG_FUNCTION_ARGS)
 {
 	WARDEN_MASK_CALL_ONLY(fcinfo);
-	WardenText	value = datum_bytes(PG_GETARG_TEXT_PP(0));
+	WardenText	value = warden_text_bytes(PG_GETARG_TEXT_PP(0));
 	text	   *result = palloc(VARHDRSZ + value.length + 16);
 	WardenBuffer out = {(uint8_t *) VARDATA(result), value.length + 16, 0};
 
-	SWIFT(warden_mask_email(value, encoding(), &out));
-	PG_RETURN_TEXT_P(finish_text(result, &out));
+	SWIFT(warden_mask_email(value, warden_text_encoding(), &out));
+	PG_RETURN_TEXT_P(warden_text_finish(result, &out));
 }
 
 Datum
 warden_sql_mask_last4(PG_FUNCTION_ARGS)
 {
 	WARDEN_MASK_CALL_ONLY(fcinfo);
-	WardenText	value = datum_bytes(PG_GETARG_TEXT_PP(0));
+	WardenText	value = warden_text_bytes(PG_GETARG_TEXT_PP(0));
 	/* four characters of four bytes, and what stands for the rest */
 	text	   *result = palloc(VARHDRSZ + 24);
 	WardenBuffer out = {(uint8_t *) VARDATA(result), 24, 0};
 
-	SWIFT(warden_mask_last4(value, encoding(), &out));
-	PG_RETURN_TEXT_P(finish_text(result, &out));
+	SWIFT(warden_mask_last4(value, warden_text_encoding(), &out));
+	PG_RETURN_TEXT_P(warden_text_finish(result, &out));
 }
 
 WARDEN_MASK_EACH(warden_sql_mask_partial, TEXTOID)

@@ -158,6 +158,18 @@ extension MaskMethodTests {
     #expect(warden_mask_noise_float(key, .nan, 1, 64).isNaN)
     #expect(warden_mask_noise_float(key, .infinity, 1, 64) == .infinity)
   }
+
+  /// One value under two percentages: were the noise in proportion to them, it would tell the value.
+  @Test func noiseOfFloatsUnderTwoPercentagesTellsNothing() {
+    let values = (1...50).map { Double($0) * 1000.5 }
+    let told = values.filter { value in
+      let (ten, twenty) = (
+        warden_mask_noise_float(key, value, 10_000_000, 64), warden_mask_noise_float(key, value, 20_000_000, 64)
+      )
+      return abs(2 * ten - twenty - value) < value / 1_000_000
+    }
+    #expect(told.isEmpty)
+  }
 }
 
 // MARK: - Rounding

@@ -41,9 +41,12 @@ extension ServerTests.MaskDoorTests {
     "PREPARE p (int) AS SELECT $1; EXECUTE p (warden.mask_write_check(1, 1, true, NULL))",
     "PREPARE p (text) AS SELECT $1; EXECUTE p (warden.mask_caught_row('x'::text, 'y'::text, 'z'::text))",
     "PREPARE p (bool) AS SELECT $1; EXECUTE p (warden.mask_never())",
+    "PREPARE p (text) AS SELECT $1 AS t; CREATE TABLE lab.t AS EXECUTE p (warden.mask_hash('x'::text, 16))",
+    "CREATE TABLE lab.t (a text, h text GENERATED ALWAYS AS (warden.mask_email(a)) STORED); INSERT INTO lab.t VALUES ('x')",
+    "CREATE FUNCTION lab.f(x text) RETURNS text LANGUAGE sql BEGIN ATOMIC SELECT warden.mask_hash(x, 16); END; SELECT lab.f('x')",
     "CREATE DOMAIN lab.d AS text CHECK (warden.mask_hash(value, 16) <> 'x'); SELECT 'x'::lab.d",
     "CREATE TABLE lab.t (a int, h text DEFAULT warden.mask_hash('x'::text, 16)); INSERT INTO lab.t VALUES (1)",
-    "CREATE TABLE lab.t (a int, h text DEFAULT warden.mask_hash('x'::text, 16)); COPY lab.t (a) FROM PROGRAM 'x'",
+    "CREATE TABLE lab.t AS SELECT 1 AS a; ALTER TABLE lab.t ADD h text DEFAULT warden.mask_hash('x'::text, 16)",
     "CREATE FUNCTION lab.f(x text DEFAULT warden.mask_hash('x'::text, 16)) RETURNS text LANGUAGE sql AS 'SELECT x'; SELECT lab.f()",
     "CREATE TABLE lab.t (a text) PARTITION BY LIST (a); CREATE TABLE lab.o PARTITION OF lab.t FOR VALUES IN (warden.mask_hash('x'::text, 16))",
     "CREATE TABLE lab.t (a text); INSERT INTO lab.t VALUES ('x'); ALTER TABLE lab.t ALTER a TYPE text USING warden.mask_email(a)",
@@ -57,7 +60,9 @@ extension ServerTests.MaskDoorTests {
   @Test(arguments: calls) func noMaskOfAValueOfOnesChoice(_ call: String) throws {
     try shop.admin.query("SELECT warden.mask('shop.orders.note', 'hash')")
     let error = try shop.connect("analyst").error("BEGIN; " + call)
-    #expect(error?.sqlstate == "42501", "\(call): \(error?.text ?? "no error")")
+    #expect(
+      error?.sqlstate == "42501" && error?.message.contains("cannot be called") == true,
+      "\(call): \(error?.text ?? "no error")")
   }
 
   /// Tokens collected before there is a mask would tell values afterwards.
